@@ -1,0 +1,1 @@
+"""The `replay` command: the composition root; it may import everybody, nobody imports it."""

@@ -1,0 +1,1 @@
+"""The monitoring web page: reads only."""

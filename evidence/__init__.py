@@ -1,0 +1,1 @@
+"""The append-only evidence log: format, durable writes, reading, verification and its derived index."""

@@ -1,0 +1,1 @@
+"""Batches: tasks in, a durable manifest, bulk enqueue, progress, reconciliation, results out."""

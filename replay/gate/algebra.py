@@ -1,0 +1,92 @@
+"""Verdict algebra: the verdict follows from the findings by comparison, or it is refused.
+
+A `pass` needs what the task asserts inside the cited span. A `fail` needs a span that states another value of the
+same kind, and not the asserted one. `unsure` is honest and never accepted: it goes to the larger model.
+"""
+
+from __future__ import annotations
+
+from replay.contracts import Reason, Ruling
+from replay.gate import values
+from replay.gate.case import Case
+
+
+def is_decided(case: Case) -> list[Reason]:
+    """An answer that declares itself unsure has not answered."""
+    if case.answer.verdict is Ruling.UNSURE:
+        return [Reason(rule="verdict.unsure", message="the answer is unsure")]
+    return []
+
+
+def pass_is_shown(case: Case) -> list[Reason]:
+    """Under `pass`, found and expected are one value, and each literal of the task stands in the cited span."""
+    if case.answer.verdict is not Ruling.PASS:
+        return []
+    reasons = _comparisons(case, want_same=True)
+    spans = [span for finding in case.answer.findings for span in case.spans(finding)]
+    for literal in values.asserted(case.task.text):
+        # A value has to stand in the quoted line itself; a name may stand in what encloses it.
+        if not any(values.occurs(literal, span.context if literal.kind == "word" else span.quote) for span in spans):
+            reasons.append(
+                Reason(
+                    rule="verdict.pass_without_literal",
+                    message=f"passes, but the cited lines do not say {literal.text!r}",
+                    expectation=literal.text,
+                )
+            )
+    reasons += [
+        Reason(rule="verdict.pass_over_failed_check", message="passes over a failed check", span=check.item)
+        for check in case.answer.checks
+        if check.result == "fail"
+    ]
+    return reasons
+
+
+def fail_is_shown(case: Case) -> list[Reason]:
+    """Under `fail`, a cited line states another value of the same kind, and does not state the asserted one."""
+    if case.answer.verdict is not Ruling.FAIL:
+        return []
+    reasons = _comparisons(case, want_same=False)
+    for finding in case.answer.findings:
+        if not finding.expected or not finding.found:
+            continue
+        expected, found = values.parse(finding.expected), values.parse(finding.found)
+        if expected.kind != found.kind and "none" not in (expected.kind, found.kind):
+            reasons.append(
+                Reason(
+                    rule="verdict.fail_of_another_kind",
+                    message=f"{finding.found!r} is no counter-value to {finding.expected!r}",
+                    span=finding.found,
+                    expectation=expected.kind,
+                )
+            )
+        reasons += [
+            Reason(
+                rule="verdict.fail_but_literal_present",
+                message=f"fails, but the cited line says {finding.expected!r}",
+                span=span.quote,
+            )
+            for span in case.spans(finding)
+            if values.occurs(expected, span.quote)
+        ]
+    return reasons
+
+
+def _comparisons(case: Case, *, want_same: bool) -> list[Reason]:
+    """Compare found with expected in each finding that has both."""
+    reasons = []
+    for finding in case.answer.findings:
+        if not finding.expected or not finding.found:
+            continue
+        same = values.parse(finding.expected).same(values.parse(finding.found))
+        if same is not want_same:
+            reasons.append(
+                Reason(
+                    rule="verdict.contradicts_findings",
+                    message=f"the verdict is {case.answer.verdict.value!r}, but expected is {finding.expected!r} "
+                    f"and found is {finding.found!r}",
+                    span=finding.found,
+                    expectation=finding.expected,
+                )
+            )
+    return reasons

@@ -1,0 +1,1 @@
+"""The whole local system as supervised processes."""

@@ -1,0 +1,149 @@
+"""The gate: what it accepts, and each way in which it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from replay.contracts import Answer, Check, Cite, Finding, Ruling
+from replay.gate import GATE_VERSION, judge, judge_answer
+from tests.factories import SOURCE, make_bundle, make_generation, make_reply, make_task
+
+
+def rules(task_text: str, reply: str, *, source: str = SOURCE, **generation: str) -> set[str]:
+    """The rules that object to a reply; empty when it is accepted."""
+    _, verdict = judge(make_task(task_text), make_bundle(source), make_generation(reply, **generation))
+    assert verdict.gate_version == GATE_VERSION
+    assert verdict.accepted is (not verdict.reasons)
+    return {reason.rule for reason in verdict.reasons}
+
+
+TRUE_CLAIM = "Verify that the visibility timeout of kombu's Redis channel is 1 hour."
+FALSE_CLAIM = "Verify that the visibility timeout of kombu's Redis channel is 10 minutes."
+
+
+def test_accepts_a_pass_whose_value_stands_in_the_cited_line_in_another_unit() -> None:
+    """One hour in the task and 3600 in the source are the same value."""
+    assert rules(TRUE_CLAIM, make_reply()) == set()
+
+
+def test_accepts_a_fail_whose_cited_line_states_another_value() -> None:
+    """A false claim is refuted by a line on the same subject with another number."""
+    assert rules(FALSE_CLAIM, make_reply(found="3600", expected="10 minutes", verdict="fail")) == set()
+
+
+@pytest.mark.parametrize(
+    ("claim", "reply", "rule"),
+    [
+        pytest.param(
+            FALSE_CLAIM, make_reply(expected="10 minutes"), "verdict.contradicts_findings", id="pass of unlike"
+        ),
+        pytest.param(
+            FALSE_CLAIM,
+            make_reply(found="10 minutes", expected="10 minutes"),
+            "literals.found_not_cited",
+            id="invented",
+        ),
+        pytest.param(TRUE_CLAIM, make_reply(verdict="fail"), "verdict.contradicts_findings", id="fail of the same"),
+        pytest.param(FALSE_CLAIM, make_reply(), "literals.expected_not_asked", id="another claim's value"),
+        pytest.param(TRUE_CLAIM, make_reply(verdict="unsure"), "verdict.unsure", id="unsure"),
+        pytest.param(TRUE_CLAIM, make_reply(line="L9"), "citations.unknown_record", id="line that was not shown"),
+        pytest.param(TRUE_CLAIM, make_reply(found="probably 3600"), "form.hedge", id="hedge"),
+        pytest.param(TRUE_CLAIM, make_reply(found=""), "form.empty_value", id="empty value"),
+        pytest.param(TRUE_CLAIM, make_reply(found="3600 " * 60), "form.long_value", id="essay"),
+        pytest.param(TRUE_CLAIM, "the timeout is one hour", "form.not_the_format", id="prose"),
+        pytest.param(TRUE_CLAIM, '{"verdict": "pass"}', "form.not_the_format", id="missing field"),
+        pytest.param(TRUE_CLAIM, make_reply(mood="good"), "form.not_the_format", id="unknown field"),
+        pytest.param(
+            "Verify that the visibility timeout of kombu's Redis channel is 5 minutes.",
+            make_reply(line="L4", found="None", expected="5 minutes", verdict="pass"),
+            "verdict.contradicts_findings",
+            id="none against a number",
+        ),
+    ],
+)
+def test_refuses_with_a_typed_reason(claim: str, reply: str, rule: str) -> None:
+    """Each wrong answer is refused by the rule that is about it."""
+    assert rule in rules(claim, reply)
+
+
+def test_refuses_the_right_number_on_another_subject() -> None:
+    """A line of another package with the claimed number does not pass a claim about redis-py's pool."""
+    source = "class Namespaces:\n    connection_max_retries=Option(100, type='int'),\n"
+    reply = make_reply(line="L2", found="100", expected="100")
+    assert "binding.other_subject" in rules(
+        "Verify that redis-py connection pools allow 100 sockets by default.", reply, source=source
+    )
+
+
+def test_refuses_a_line_that_lists_possible_values() -> None:
+    """A sentence that says what a setting can be does not say what it is."""
+    source = "class Serializer:\n    # the Redis channel serializer can be pickle, json, yaml\n"
+    claim = "Verify that the serializer of kombu's Redis channel is pickle."
+    assert "binding.listed" in rules(claim, make_reply(line="L2", found="pickle", expected="pickle"), source=source)
+
+
+def test_refuses_a_value_that_is_only_mentioned_in_a_message() -> None:
+    """A value inside the sentence of a string literal asserts nothing about the setting."""
+    source = "class Serializer:\n    warn('the Redis channel serializer falls back to pickle today')\n"
+    claim = "Verify that the serializer of kombu's Redis channel is pickle."
+    assert "binding.mentioned" in rules(claim, make_reply(line="L2", found="pickle", expected="pickle"), source=source)
+
+
+def test_refuses_1000_where_the_source_says_10000() -> None:
+    """Numbers compare as values, never as substrings."""
+    source = "class Cache:\n    max_size: int = 10000\n"
+    reply = make_reply(line="L2", found="1000", expected="1000")
+    assert "literals.found_not_cited" in rules("Verify that the cache max size is 1000.", reply, source=source)
+
+
+@pytest.mark.parametrize(
+    ("generation", "rule"),
+    [
+        ({"content": "  "}, "transport.empty"),
+        ({"content": '{"findings', "finish_reason": "length"}, "transport.truncated"),
+        ({"content": "{}", "finish_reason": "content_filter"}, "transport.finish"),
+        ({"content": "<think>hm</think>{}"}, "transport.leaked_reasoning"),
+    ],
+)
+def test_refuses_what_did_not_arrive_whole(generation: dict[str, str], rule: str) -> None:
+    """Empty, cut, filtered and leaking replies are refused before anyone reads them."""
+    answer, verdict = judge(make_task(), make_bundle(), make_generation(**generation))
+    assert answer is None
+    assert [reason.rule for reason in verdict.reasons] == [rule]
+
+
+def test_checklist_items_are_answered_and_a_failed_one_forbids_pass() -> None:
+    """An item without an answer, and a pass over a failed item, are both refused."""
+    task = make_task(checklist=["the timeout"])
+    _, unanswered = judge(task, make_bundle(), make_generation(make_reply()))
+    _, failed = judge(task, make_bundle(), make_generation(make_reply(checks={"C1": "fail"})))
+    _, passed = judge(task, make_bundle(), make_generation(make_reply(checks={"C1": "pass"})))
+    assert [reason.rule for reason in unanswered.reasons] == ["coverage.unanswered"]
+    assert [reason.rule for reason in failed.reasons] == ["verdict.pass_over_failed_check"]
+    assert passed.accepted
+
+
+def test_a_stored_answer_with_an_altered_quote_is_refused() -> None:
+    """History can be judged again: a quote that is not in its record is found out."""
+    cite = Cite(record_id="src_channel", quote="visibility_timeout = 7200")
+    answer = Answer(findings=(Finding(expected="1 hour", found="3600", cites=(cite,)),), verdict=Ruling.PASS)
+    assert [r.rule for r in judge_answer(make_task(), make_bundle(), answer).reasons] == ["citations.altered_quote"]
+
+
+def test_proposals_may_name_what_does_not_exist_and_claims_may_not() -> None:
+    """An unknown literal is refused in a finding's claim and allowed in a proposal."""
+    cite = Cite(record_id="src_channel", quote="visibility_timeout = 3600  # 1 hour", line_id="L3")
+    finding = Finding(claim="Set by `lease_seconds`.", expected="1 hour", found="3600", cites=(cite,))
+    check = Check(item="x", result="pass")
+    claimed = Answer(findings=(finding,), checks=(check,), verdict=Ruling.PASS)
+    proposed = claimed.model_copy(
+        update={"findings": (finding.model_copy(update={"claim": ""}),), "proposals": ("add `lease_seconds`",)}
+    )
+    assert [r.rule for r in judge_answer(make_task(), make_bundle(), claimed).reasons] == ["literals.unknown"]
+    assert judge_answer(make_task(), make_bundle(), proposed).accepted
+
+
+def test_judging_twice_gives_the_same_verdict() -> None:
+    """The gate is a pure function of task, bundle and reply."""
+    first = judge(make_task(), make_bundle(), make_generation())
+    assert first == judge(make_task(), make_bundle(), make_generation())

@@ -1,0 +1,95 @@
+"""The prompt and the answer format: what is shown, in which order, and what may come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from replay import answers, prompting
+from replay.contracts import Bundle, Hit, Record, RecordKind
+from tests.factories import make_bundle, make_reply, make_task
+
+EXEMPLAR = """\
+Claim: Verify that the poll interval is 5 seconds.
+Evidence: celery/beat.py:10: poll_interval = 5
+Expected: 5 seconds
+Found: 5
+Verdict: pass
+Verify the assignment."""
+
+
+def bundle_with_playbook() -> Bundle:
+    """One exemplar, one warning and a step beside the source lines."""
+    records = [
+        Record(record_id="pb-2", kind=RecordKind.EXEMPLAR, text=EXEMPLAR),
+        Record(record_id="pb-1", kind=RecordKind.EXEMPLAR, text="An exemplar in words."),
+        Record(record_id="pb-3", kind=RecordKind.WARNING, text="A list is not a default."),
+    ]
+    return make_bundle().model_copy(
+        update={
+            "playbook": tuple(Hit(record=record, score=0.5, scorer="jaccard.v1") for record in records),
+            "exemplars": ("pb-2", "pb-1"),
+            "warnings": ("pb-3",),
+            "validation_steps": ("Verify the assignment.",),
+        }
+    )
+
+
+def test_static_part_first_records_by_id_task_last() -> None:
+    """The order serves a prefix cache: rules, exemplars by id, warnings, steps, evidence, and the task at the end."""
+    system, user = prompting.build(make_task(), bundle_with_playbook(), (), prompting.PromptLimits()).messages
+    assert system["role"] == "system"
+    order = [
+        "An exemplar in words.",
+        "poll_interval = 5",
+        "A list is not a default.",
+        "Steps:",
+        "Evidence:\nL1",
+        "Claim: Verify that the visibility",
+    ]
+    positions = [user["content"].index(part) for part in order]
+    assert positions == sorted(positions)
+
+
+def test_an_exemplar_is_shown_in_the_form_that_is_asked_for() -> None:
+    """A worked example ends in a reply that the parser itself would take."""
+    user = prompting.build(make_task(), bundle_with_playbook(), (), prompting.PromptLimits()).messages[1]["content"]
+    reply = next(line for line in user.splitlines() if line.startswith('{"findings"'))
+    assert answers.parse(reply, make_task(), make_bundle()).findings[0].found == "5"
+
+
+def test_limits_bound_what_is_shown_and_not_what_is_kept() -> None:
+    """With no exemplars to show the prompt has none, while the bundle still has both."""
+    bundle = bundle_with_playbook()
+    user = prompting.build(make_task(), bundle, (), prompting.PromptLimits(0, 0, 0)).messages[1]["content"]
+    assert "Example" not in user
+    assert "Warning" not in user
+    assert len(bundle.exemplars) == 2
+
+
+def test_the_schema_lets_the_model_choose_only_lines_that_are_shown() -> None:
+    """A citation is an enum of line ids, and each checklist item must be answered."""
+    schema = answers.schema(make_task(checklist=["a", "b"]), make_bundle())
+    line = schema["properties"]["findings"]["items"]["properties"]["line"]
+    assert line["enum"] == ["L1", "L2", "L3", "L4", "L5"]
+    assert schema["properties"]["checks"]["required"] == ["C1", "C2"]
+    assert list(schema["properties"])[-1] == "verdict"
+
+
+def test_quotes_are_resolved_by_code() -> None:
+    """The stored citation has the record's id and the line verbatim, whatever the model wrote."""
+    cite = answers.parse(make_reply(), make_task(), make_bundle()).findings[0].cites[0]
+    assert (cite.record_id, cite.quote, cite.line_id) == ("src_channel", "visibility_timeout = 3600  # 1 hour", "L3")
+
+
+def test_a_fenced_reply_is_read_and_prose_around_it_is_not() -> None:
+    """Text mode allows one code fence around the object and nothing else."""
+    fenced = f"```json\n{make_reply()}\n```"
+    assert answers.parse(fenced, make_task(), make_bundle()).verdict.value == "pass"
+    with pytest.raises(ValueError, match="not JSON"):
+        answers.parse("Sure! " + make_reply(), make_task(), make_bundle())
+
+
+def test_a_wrong_field_is_named() -> None:
+    """The message says which field departs from the format."""
+    with pytest.raises(ValueError, match="field verdict"):
+        answers.parse(make_reply(verdict="maybe"), make_task(), make_bundle())

@@ -1,0 +1,60 @@
+"""Values in text: the same value in another spelling is the same, and nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+
+from replay.gate import values
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("5 minutes", "expire = 300"),
+        ("300", "expire = 5 * 60"),
+        ("3 minutes", "default_retry_delay = 3 * 60"),
+        ("1 hour", "visibility_timeout = 3600   # 1 hour"),
+        ("100 milliseconds", "sleep: float = 0.1"),
+        ("3600000 ms", "minimum = 3600000"),
+        ("30 seconds", "timeout=30.0"),
+        ("1000", "size = 1_000"),
+        ("four", "Option(4, type='int')"),
+        ("enabled", "auto_delete = True"),
+        ("None", "socket_timeout = None"),
+        ("'round-robin'", "strategy='round-robin'"),
+        ("`SystemExit`", "class WorkerShutdown(SystemExit):"),
+        ("json", 'serializer="json"'),
+    ],
+)
+def test_a_value_is_found_in_another_spelling(written: str, text: str) -> None:
+    """Units, products, separators, number words, switches and quotes do not part a value from itself."""
+    assert values.occurs(values.parse(written), text)
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("1000", "max_size = 10000"),
+        ("60", "delay = 3 * 60"),
+        ("5 minutes", "timeout = 5"),
+        ("4", "version 2.4"),
+        ("json", "jsonify()"),
+        ("enabled", "auto_delete = False"),
+        ("1", "retry1"),
+        ("3", "L3x"),
+    ],
+)
+def test_another_value_is_not_taken_for_it(written: str, text: str) -> None:
+    """Substrings, factors, bare numbers for durations and parts of names do not count."""
+    assert not values.occurs(values.parse(written), text)
+
+
+def test_a_claim_commits_itself_to_its_numbers_quotes_and_identifiers() -> None:
+    """Plain English words are not literals; numbers, quoted words, booleans and identifiers are."""
+    claim = "Verify that task_create_missing_queues of a Celery app is False and `threads` waits 30 seconds."
+    assert [value.text for value in values.asserted(claim)] == [
+        "30 seconds",
+        "threads",
+        "task_create_missing_queues",
+        "False",
+    ]
