@@ -1,8 +1,9 @@
 """The answer format `answer.v1`: what the model is asked to write, and how it becomes the stored `Answer`.
 
-The model points, code judges: under the schema a citation can only be the id of a line that was shown, and the quote
-is taken from that line by code, so it is verbatim by construction. The order of the keys is the order of thought:
-where it is written, what stands there, what was claimed, the verdict.
+The model points, code judges. Under the schema a finding can only name a line that was shown, a value that stands in
+that line, and a value that the task claims; quotes are taken from the bundle by code. The verdict is not asked for:
+it follows from comparing the two values, so a model's opinion has no place to stand in. The order of the keys is the
+order of thought: where it is written, what stands there, what was claimed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from replay import values
 from replay.contracts import Answer, Bundle, Check, Cite, Finding, ReplayTask, Ruling
 
-MAX_FINDINGS = 2
+NO_LINE = "none"
+_MAX_CHOICES = 24
 _FENCED = re.compile(r"^```(?:json)?\s*\n(.*?)\n?```$", re.DOTALL)
 
 
@@ -25,8 +28,8 @@ class _Pointed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     line: str
-    found: str
-    expected: str
+    found: str = ""
+    expected: str = ""
 
 
 class _Reply(BaseModel):
@@ -36,41 +39,49 @@ class _Reply(BaseModel):
 
     findings: Annotated[list[_Pointed], Field(max_length=8)]
     checks: dict[str, Literal["pass", "fail", "unknown"]] = {}
-    verdict: Ruling
     proposals: list[str] = []
 
 
 def schema(task: ReplayTask, bundle: Bundle) -> dict[str, Any]:
     """The JSON schema of a reply to this task over this bundle.
 
-    Without evidence lines (the baseline) `line` is free text: the model may name any source it believes in.
+    A line that holds no value of the claimed kind cannot decide the claim and is not offered. Without evidence lines
+    (the baseline) all is free text: the model may name any source it believes in.
     """
-    line: dict[str, Any] = {"type": "string", "maxLength": 120}
     if bundle.lines:
-        line = {"type": "string", "enum": [line.line_id for line in bundle.lines]}
-    finding = {
-        "type": "object",
-        "properties": {
-            "line": line,
-            "found": {"type": "string", "maxLength": 80},
-            "expected": {"type": "string", "maxLength": 80},
-        },
-        "required": ["line", "found", "expected"],
-        "additionalProperties": False,
-    }
-    properties: dict[str, Any] = {
-        "findings": {"type": "array", "items": finding, "minItems": 1, "maxItems": MAX_FINDINGS}
-    }
+        finding: dict[str, Any] = {"anyOf": [*_choices(task, bundle), _object({"line": {"const": NO_LINE}})]}
+    else:
+        text = {"type": "string", "maxLength": 120}
+        finding = _object({"line": text, "found": text, "expected": text})
+    properties: dict[str, Any] = {"findings": {"type": "array", "items": finding, "minItems": 1, "maxItems": 1}}
     if task.checklist:
         item = {"type": "string", "enum": ["pass", "fail", "unknown"]}
-        names = check_ids(task)
-        properties["checks"] = {
-            "type": "object",
-            "properties": dict.fromkeys(names, item),
-            "required": names,
-            "additionalProperties": False,
-        }
-    properties["verdict"] = {"type": "string", "enum": [ruling.value for ruling in Ruling]}
+        properties["checks"] = _object(dict.fromkeys(check_ids(task), item))
+    return _object(properties)
+
+
+def _choices(task: ReplayTask, bundle: Bundle) -> list[dict[str, Any]]:
+    """For each line that can decide: its id, the values that stand in it, and the values that the task claims."""
+    claimed = values.claimed(task.text)[:_MAX_CHOICES]
+    choices = []
+    for line in bundle.lines:
+        stated: dict[str, None] = {}
+        for value in claimed:
+            stated.update(dict.fromkeys(candidate.text for candidate in values.stated(line.text, value)))
+        if stated:
+            choices.append(
+                _object(
+                    {
+                        "line": {"const": line.line_id},
+                        "found": {"enum": list(stated)[:_MAX_CHOICES]},
+                        "expected": {"enum": [value.text for value in claimed]},
+                    }
+                )
+            )
+    return choices
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,
@@ -106,6 +117,8 @@ def parse(content: str, task: ReplayTask, bundle: Bundle) -> Answer:
     shown = {line.line_id: line for line in bundle.lines}
     findings = []
     for pointed in reply.findings:
+        if pointed.line == NO_LINE:
+            continue
         line = shown.get(pointed.line)
         cite = (
             Cite(record_id=line.record_id, quote=line.text, line_id=line.line_id)
@@ -115,4 +128,12 @@ def parse(content: str, task: ReplayTask, bundle: Bundle) -> Answer:
         findings.append(Finding(found=pointed.found, expected=pointed.expected, cites=(cite,)))
     named = dict(zip(check_ids(task), task.checklist, strict=True))
     checks = tuple(Check(item=named.get(name, name), result=result) for name, result in reply.checks.items())
-    return Answer(findings=tuple(findings), checks=checks, verdict=reply.verdict, proposals=tuple(reply.proposals))
+    return Answer(findings=tuple(findings), checks=checks, verdict=_ruling(findings), proposals=tuple(reply.proposals))
+
+
+def _ruling(findings: list[Finding]) -> Ruling:
+    """`pass` where every finding has what was claimed, `fail` where one has not, `unsure` without findings."""
+    if not findings:
+        return Ruling.UNSURE
+    same = [values.parse(finding.found or "").same(values.parse(finding.expected or "")) for finding in findings]
+    return Ruling.PASS if all(same) else Ruling.FAIL

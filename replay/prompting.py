@@ -18,19 +18,21 @@ PROMPT_VERSION = "prompt.v1"
 
 _RULES = """\
 You audit one claim about source code. Numbered evidence lines from the real sources are given.
-Reply with one JSON object and nothing else:
-- findings: the evidence line that states the very thing the claim is about. line: its id. \
-found: the value written in that line, copied exactly. expected: the value that the claim states.
-- verdict: "pass" if found and expected are the same value; "fail" if the line states another value; \
-"unsure" if no line states it.
-A line that only lists possible values, or is about another thing, does not decide the claim."""
+Reply with one JSON object and nothing else. In findings name the one evidence line that states the very thing the \
+claim is about:
+- line: its id, or "none" if no line states it. A line that only lists possible values, or is about another thing, \
+does not state it.
+- found: the value written in that line.
+- expected: the value that the claim states.
+Found and expected may differ: claims can be false."""
 
 _BASELINE_RULES = """\
 You audit one claim about source code from memory; no evidence is given.
-Reply with one JSON object and nothing else:
-- findings: line: the file and line that state it. found: the value written there. \
-expected: the value that the claim states.
-- verdict: "pass" if found and expected are the same value; "fail" if they differ; "unsure" if you do not know."""
+Reply with one JSON object and nothing else. In findings:
+- line: the file and line that state what the claim is about.
+- found: the value written there.
+- expected: the value that the claim states.
+Found and expected may differ: claims can be false."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,14 @@ def _playbook_parts(bundle: Bundle, limits: PromptLimits) -> list[str]:
 
 def _example(record: Record) -> str:
     """An exemplar as a worked example in exactly the form that is asked for; as it stands where it has another form."""
-    fields = {}
+    fields: dict[str, str] = {}
     for line in record.text.splitlines():
         name, colon, value = line.partition(": ")
         if colon:
             fields.setdefault(name, value)
-    if not {"Claim", "Evidence", "Expected", "Found", "Verdict"} <= fields.keys():
+    if not {"Claim", "Evidence", "Expected", "Found"} <= fields.keys():
         return f"Example:\n{record.text}"
-    reply = {
-        "findings": [{"line": "L1", "found": fields["Found"], "expected": fields["Expected"]}],
-        "verdict": fields["Verdict"],
-    }
+    reply = {"findings": [{"line": "L1", "found": fields["Found"], "expected": fields["Expected"]}]}
     return f"Example:\nL1 {fields['Evidence']}\nClaim: {fields['Claim']}\n{json.dumps(reply, ensure_ascii=False)}"
 
 

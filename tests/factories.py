@@ -64,11 +64,12 @@ def make_bundle(source: str = SOURCE, *, path: str = "kombu/transport/redis.py",
     )
 
 
-def make_reply(
-    line: str = "L3", found: str = "3600", expected: str = "1 hour", verdict: str = "pass", **extra: Any
-) -> str:
+def make_reply(line: str = "L3", found: str = "3600", expected: str = "1 hour", **extra: Any) -> str:
     """A reply as a model writes it."""
-    return json.dumps({"findings": [{"line": line, "found": found, "expected": expected}], "verdict": verdict, **extra})
+    return json.dumps({"findings": [{"line": line, "found": found, "expected": expected}], **extra})
+
+
+UNSURE = json.dumps({"findings": [{"line": "none"}]})
 
 
 def make_generation(content: str | None = None, **fields: Any) -> Generation:

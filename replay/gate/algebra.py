@@ -6,8 +6,8 @@ same kind, and not the asserted one. `unsure` is honest and never accepted: it g
 
 from __future__ import annotations
 
+from replay import values
 from replay.contracts import Reason, Ruling
-from replay.gate import values
 from replay.gate.case import Case
 
 
@@ -51,7 +51,18 @@ def fail_is_shown(case: Case) -> list[Reason]:
         if not finding.expected or not finding.found:
             continue
         expected, found = values.parse(finding.expected), values.parse(finding.found)
-        if expected.kind != found.kind and "none" not in (expected.kind, found.kind):
+        if values.occurs(values.parse(found.text.rpartition(".")[2]), case.task.text):
+            reasons.append(
+                Reason(
+                    rule="verdict.fail_by_own_word",
+                    message=f"{finding.found!r} is a word of the claim itself, no counter-value",
+                    span=finding.found,
+                )
+            )
+        alike = expected.kind == found.kind and (
+            expected.kind != "word" or values.shape(expected.text) == values.shape(found.text)
+        )
+        if not alike and "none" not in (expected.kind, found.kind):
             reasons.append(
                 Reason(
                     rule="verdict.fail_of_another_kind",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from replay.contracts import Reason
+from replay.contracts import Reason, Ruling
 from replay.gate.case import Case
 
 _HEDGE = re.compile(
@@ -17,8 +17,8 @@ _MAX_VALUE_CHARS = 160
 
 
 def has_findings(case: Case) -> list[Reason]:
-    """An answer without a finding says nothing that could be checked."""
-    if case.answer.findings:
+    """An answer without a finding says nothing that could be checked, unless it says that nothing was found."""
+    if case.answer.findings or case.answer.verdict is Ruling.UNSURE:
         return []
     return [Reason(rule="form.no_findings", message="the answer has no finding")]
 

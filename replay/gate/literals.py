@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from replay import values
 from replay.contracts import Reason
-from replay.gate import values
 from replay.gate.case import Case
 
 

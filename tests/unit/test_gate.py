@@ -6,7 +6,7 @@ import pytest
 
 from replay.contracts import Answer, Check, Cite, Finding, Ruling
 from replay.gate import GATE_VERSION, judge, judge_answer
-from tests.factories import SOURCE, make_bundle, make_generation, make_reply, make_task
+from tests.factories import SOURCE, UNSURE, make_bundle, make_generation, make_reply, make_task
 
 
 def rules(task_text: str, reply: str, *, source: str = SOURCE, **generation: str) -> set[str]:
@@ -20,6 +20,9 @@ def rules(task_text: str, reply: str, *, source: str = SOURCE, **generation: str
 TRUE_CLAIM = "Verify that the visibility timeout of kombu's Redis channel is 1 hour."
 FALSE_CLAIM = "Verify that the visibility timeout of kombu's Redis channel is 10 minutes."
 
+INVENTED = make_reply(found="10 minutes", expected="10 minutes")
+WORD_FOR_NUMBER = make_reply(line="L5", found="round_robin")
+
 
 def test_accepts_a_pass_whose_value_stands_in_the_cited_line_in_another_unit() -> None:
     """One hour in the task and 3600 in the source are the same value."""
@@ -28,24 +31,20 @@ def test_accepts_a_pass_whose_value_stands_in_the_cited_line_in_another_unit() -
 
 def test_accepts_a_fail_whose_cited_line_states_another_value() -> None:
     """A false claim is refuted by a line on the same subject with another number."""
-    assert rules(FALSE_CLAIM, make_reply(found="3600", expected="10 minutes", verdict="fail")) == set()
+    assert rules(FALSE_CLAIM, make_reply(expected="10 minutes")) == set()
 
 
 @pytest.mark.parametrize(
     ("claim", "reply", "rule"),
     [
         pytest.param(
-            FALSE_CLAIM, make_reply(expected="10 minutes"), "verdict.contradicts_findings", id="pass of unlike"
-        ),
-        pytest.param(
             FALSE_CLAIM,
             make_reply(found="10 minutes", expected="10 minutes"),
             "literals.found_not_cited",
             id="invented",
         ),
-        pytest.param(TRUE_CLAIM, make_reply(verdict="fail"), "verdict.contradicts_findings", id="fail of the same"),
         pytest.param(FALSE_CLAIM, make_reply(), "literals.expected_not_asked", id="another claim's value"),
-        pytest.param(TRUE_CLAIM, make_reply(verdict="unsure"), "verdict.unsure", id="unsure"),
+        pytest.param(TRUE_CLAIM, UNSURE, "verdict.unsure", id="unsure"),
         pytest.param(TRUE_CLAIM, make_reply(line="L9"), "citations.unknown_record", id="line that was not shown"),
         pytest.param(TRUE_CLAIM, make_reply(found="probably 3600"), "form.hedge", id="hedge"),
         pytest.param(TRUE_CLAIM, make_reply(found=""), "form.empty_value", id="empty value"),
@@ -54,10 +53,16 @@ def test_accepts_a_fail_whose_cited_line_states_another_value() -> None:
         pytest.param(TRUE_CLAIM, '{"verdict": "pass"}', "form.not_the_format", id="missing field"),
         pytest.param(TRUE_CLAIM, make_reply(mood="good"), "form.not_the_format", id="unknown field"),
         pytest.param(
-            "Verify that the visibility timeout of kombu's Redis channel is 5 minutes.",
-            make_reply(line="L4", found="None", expected="5 minutes", verdict="pass"),
-            "verdict.contradicts_findings",
-            id="none against a number",
+            TRUE_CLAIM, make_reply(line="L2", found="300"), "binding.rival_line", id="neighbour of the right line"
+        ),
+        pytest.param(
+            TRUE_CLAIM, make_reply(line="L5", found="round_robin"), "verdict.fail_of_another_kind", id="word for number"
+        ),
+        pytest.param(
+            "Verify that the visibility timeout of kombu's Redis channel is `Channel`.",
+            make_reply(line="L1", found="Channel", expected="kombu"),
+            "verdict.fail_by_own_word",
+            id="a word of the claim as counter-value",
         ),
     ],
 )
@@ -128,6 +133,21 @@ def test_a_stored_answer_with_an_altered_quote_is_refused() -> None:
     cite = Cite(record_id="src_channel", quote="visibility_timeout = 7200")
     answer = Answer(findings=(Finding(expected="1 hour", found="3600", cites=(cite,)),), verdict=Ruling.PASS)
     assert [r.rule for r in judge_answer(make_task(), make_bundle(), answer).reasons] == ["citations.altered_quote"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "found", "expected", "verdict"),
+    [(TRUE_CLAIM, "3600", "1 hour", Ruling.FAIL), (FALSE_CLAIM, "3600", "10 minutes", Ruling.PASS)],
+)
+def test_a_stored_verdict_that_its_own_findings_contradict_is_refused(
+    claim: str, found: str, expected: str, verdict: Ruling
+) -> None:
+    """Whoever wrote the answer, the verdict follows from its values or is refused."""
+    cite = Cite(record_id="src_channel", quote="visibility_timeout = 3600  # 1 hour", line_id="L3")
+    answer = Answer(findings=(Finding(expected=expected, found=found, cites=(cite,)),), verdict=verdict)
+    assert "verdict.contradicts_findings" in {
+        r.rule for r in judge_answer(make_task(claim), make_bundle(), answer).reasons
+    }
 
 
 def test_proposals_may_name_what_does_not_exist_and_claims_may_not() -> None:

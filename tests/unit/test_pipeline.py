@@ -8,7 +8,7 @@ from replay import identity, pipeline
 from replay.contracts import Bundle, Generation, Reason, ReplayTask, State, Tier
 from replay.errors import ModelRefused, ModelUnavailable
 from replay.prompting import PromptLimits
-from tests.factories import make_bundle, make_generation, make_reply, make_task
+from tests.factories import UNSURE, make_bundle, make_generation, make_reply, make_task
 
 
 class FixedRetriever:
@@ -65,7 +65,7 @@ def test_an_accepted_answer_is_terminal_evidence_with_everything_in_it() -> None
 
 def test_a_rejected_local_answer_orders_an_escalation_of_the_same_bundle_with_the_reasons() -> None:
     """The large model gets the bundle as it was and is told what the gate held against the first answer."""
-    local, _, _ = engine(make_reply(verdict="unsure"))
+    local, _, _ = engine(UNSURE)
     outcome = pipeline.audit_local(make_task(), local)
     assert outcome.run.state is State.ESCALATED
     assert outcome.escalation is not None
@@ -83,7 +83,7 @@ def test_a_rejected_local_answer_orders_an_escalation_of_the_same_bundle_with_th
 @pytest.mark.parametrize("options", [{"allow_escalation": False}, {"retrieval": False}])
 def test_a_local_only_task_and_a_baseline_end_rejected(options: dict[str, bool]) -> None:
     """Where escalation is not allowed, and always without retrieval, a rejection is the end."""
-    outcome = pipeline.audit_local(make_task(options=options), engine(make_reply(verdict="unsure"))[0])
+    outcome = pipeline.audit_local(make_task(options=options), engine(UNSURE)[0])
     assert (outcome.run.state, outcome.escalation) == (State.REJECTED, None)
 
 
@@ -100,9 +100,9 @@ def test_the_baseline_is_marked_and_never_retrieves() -> None:
 
 def test_a_rejected_escalation_is_terminal() -> None:
     """There is no third tier."""
-    order = pipeline.audit_local(make_task(), engine(make_reply(verdict="unsure"))[0]).escalation
+    order = pipeline.audit_local(make_task(), engine(UNSURE)[0]).escalation
     assert order is not None
-    assert pipeline.audit_escalated(order, engine(make_reply(verdict="unsure"))[0]).run.state is State.REJECTED
+    assert pipeline.audit_escalated(order, engine(UNSURE)[0]).run.state is State.REJECTED
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from replay import answers, prompting
 from replay.contracts import Bundle, Hit, Record, RecordKind
-from tests.factories import make_bundle, make_reply, make_task
+from tests.factories import UNSURE, make_bundle, make_reply, make_task
 
 EXEMPLAR = """\
 Claim: Verify that the poll interval is 5 seconds.
@@ -66,13 +66,14 @@ def test_limits_bound_what_is_shown_and_not_what_is_kept() -> None:
     assert len(bundle.exemplars) == 2
 
 
-def test_the_schema_lets_the_model_choose_only_lines_that_are_shown() -> None:
-    """A citation is an enum of line ids, and each checklist item must be answered."""
+def test_the_schema_offers_lines_that_can_decide_with_the_values_in_them() -> None:
+    """A line without a value of the claimed kind is not offered; each checklist item must be answered."""
     schema = answers.schema(make_task(checklist=["a", "b"]), make_bundle())
-    line = schema["properties"]["findings"]["items"]["properties"]["line"]
-    assert line["enum"] == ["L1", "L2", "L3", "L4", "L5"]
+    choices = schema["properties"]["findings"]["items"]["anyOf"]
+    assert [choice["properties"]["line"]["const"] for choice in choices] == ["L2", "L3", "L4", "none"]
+    assert choices[1]["properties"]["found"]["enum"] == ["3600", "1 hour"][:1]
+    assert choices[1]["properties"]["expected"]["enum"] == ["1 hour"]
     assert schema["properties"]["checks"]["required"] == ["C1", "C2"]
-    assert list(schema["properties"])[-1] == "verdict"
 
 
 def test_quotes_are_resolved_by_code() -> None:
@@ -91,5 +92,14 @@ def test_a_fenced_reply_is_read_and_prose_around_it_is_not() -> None:
 
 def test_a_wrong_field_is_named() -> None:
     """The message says which field departs from the format."""
-    with pytest.raises(ValueError, match="field verdict"):
-        answers.parse(make_reply(verdict="maybe"), make_task(), make_bundle())
+    with pytest.raises(ValueError, match=r"field checks\.C1"):
+        answers.parse(make_reply(checks={"C1": "maybe"}), make_task(checklist=["a"]), make_bundle())
+
+
+def test_the_verdict_follows_from_the_values() -> None:
+    """Equal values pass, unequal ones fail, and no line means unsure; the model is not asked."""
+    rulings = [
+        answers.parse(reply, make_task(), make_bundle()).verdict.value
+        for reply in (make_reply(), make_reply(found="300", line="L2"), UNSURE)
+    ]
+    assert rulings == ["pass", "fail", "unsure"]

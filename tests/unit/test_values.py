@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replay.gate import values
+from replay import values
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ A product counts as its result only: the `60` in `3 * 60` is not a value of that
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -61,6 +62,7 @@ _NUMERIC = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"'([^'\n]{1,80})'|\"([^\"\n]{1,80})\"|`+([^`\n]{1,80})`+")
+_ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_][\w.]*|(?<==)[A-Za-z_][\w.]*|(?<=return )[A-Za-z_][\w.]*")
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w]*(?:[.\-/:][A-Za-z_][\w]*)*")
 
 
@@ -88,10 +90,43 @@ def parse(text: str) -> Value:
 
 def asserted(text: str) -> tuple[Value, ...]:
     """The literals that a claim commits itself to: numbers, booleans, and what it quotes or writes as an identifier."""
-    found: dict[tuple[Kind, frozenset[str]], Value] = {}
-    for value in (*_numbers(text, bare_words=False), *_quoted(text), *_special_words(text)):
-        found.setdefault((value.kind, value.forms), value)
-    return tuple(found.values())
+    return _distinct((*_numbers(text, bare_words=False), *_quoted(text), *_special_words(text)))
+
+
+def claimed(text: str) -> tuple[Value, ...]:
+    """What a claim may be asserting of its subject: the values among its literals, or the name that it ends in.
+
+    Where a claim has a number, a switch or a quoted word, that is its value. Otherwise it is the last word that is
+    written like a name; and where there is none, any word of it may be, and whoever reads the claim has to choose.
+    """
+    literals = _distinct((*_numbers(text, bare_words=False), *_quoted(text), *_switches(text)))
+    if literals:
+        return literals
+    names = [value for value in (*_special_words(text), *_capitals(text)) if value.kind == "word"]
+    if names:
+        return (max(names, key=lambda name: text.rfind(name.text)),)
+    return _distinct([_word(word) for word in re.findall(r"[A-Za-z_]\w{2,}", text)])
+
+
+def stated(text: str, like: Value) -> tuple[Value, ...]:
+    """The values in a line that could confirm or refute a value like this one: of its kind, or an explicit none."""
+    nothing = [_word(token) for token in re.findall(r"\b(?:None|null|nil)\b", text)]
+    if like.kind == "number":
+        return _distinct([*_numbers(text, bare_words=True), *nothing])
+    if like.kind == "boolean":
+        return _distinct(_switches(text))
+    quoted = [value for value in _quoted(text) if value.kind == "word"]
+    words = [_word(match[0]) for match in (_ASSIGNED if shape(like.text) == "lower" else _IDENTIFIER).finditer(text)]
+    alike = [word for word in (*quoted, *words) if word.kind == "word" and shape(word.text) == shape(like.text)]
+    return _distinct([*alike, *nothing])
+
+
+def shape(word: str) -> Literal["capitals", "camel", "lower"]:
+    """How a word is written: a constant, a class, or anything else. Names of different shapes name different things."""
+    letters = re.sub(r"[^A-Za-z]", "", word.rpartition(".")[2])
+    if letters.isupper() and len(letters) > 1:
+        return "capitals"
+    return "camel" if letters[:1].isupper() and not letters.islower() else "lower"
 
 
 def occurs(value: Value, text: str) -> bool:
@@ -105,8 +140,8 @@ def occurs(value: Value, text: str) -> bool:
 
 def _numbers(text: str, *, bare_words: bool) -> list[Value]:
     values = [_number(match) for match in _NUMERIC.finditer(text)]
-    # "one" is a numeral only beside a unit or where a number is looked for.
-    return [value for value in values if bare_words or value.text.lower() != "one"]
+    # "between two looks": a number word is a value only beside a unit, or where a number is looked for.
+    return [value for value in values if bare_words or value.text.lower() not in _NUMBER_WORDS]
 
 
 def _number(match: re.Match[str]) -> Value:
@@ -122,7 +157,7 @@ def _quoted(text: str) -> list[Value]:
 
 
 def _special_words(text: str) -> list[Value]:
-    """Booleans, None, and identifiers that no English word looks like: snake_case, dotted, CamelCase, CAPITALS."""
+    """Booleans, None, and identifiers that no English word looks like: snake_case, dotted, CamelCase."""
     values = []
     for match in _IDENTIFIER.finditer(text):
         token = match[0]
@@ -131,6 +166,22 @@ def _special_words(text: str) -> list[Value]:
         elif "_" in token or re.search(r"[a-z][A-Z]|[A-Z]{2,}[a-z]{2,}", token) or re.search(r"\w\.\w", token):
             values.append(Value(token, "word", frozenset({f"word:{token.lower()}"})))
     return values
+
+
+def _capitals(text: str) -> list[Value]:
+    return [_word(word) for word in re.findall(r"\b[A-Z]{4,}\b", text)]
+
+
+def _switches(text: str) -> list[Value]:
+    found = re.findall(r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned) (?:on|off))\b", text)
+    return [_word(switch.split()[-1]) for switch in found]
+
+
+def _distinct(values: Iterable[Value]) -> tuple[Value, ...]:
+    found: dict[tuple[Kind, frozenset[str]], Value] = {}
+    for value in values:
+        found.setdefault((value.kind, value.forms), value)
+    return tuple(found.values())
 
 
 def _word(text: str) -> Value:

@@ -1,0 +1,1 @@
+"""The corpus: records, sources, exact indexes and retrieval."""

@@ -1,0 +1,1 @@
+"""Talking to models: catalogue, embedded servers, routing by name, and the OpenAI-compatible client."""
