@@ -1,0 +1,99 @@
+"""`replay quickstart`: the main job on real input, from nothing to a table of results. Reads downwards."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Annotated
+
+import typer
+
+from cli import console, samples, session
+from cli.results import print_results
+from cli.stack import show_step
+from cli.submit import print_submission, wait_for
+from evidence import verify
+from evidence.reader import EvidenceReader
+from producer import intake
+from producer.manifest import Batch
+from producer.submit import submit
+from replay.contracts import Record, Tier
+from replay.corpus import playbooks, snapshot, sources
+from replay.errors import ConfigurationError
+from replay.models.routing import embedded_model
+from replay.settings import Settings
+from stack import supervise
+
+
+def quickstart(
+    again: Annotated[
+        bool, typer.Option("--again", help="Run the sample anew, even if it has been run to its end.")
+    ] = False,
+) -> None:
+    """Audit eight claims about the source of celery, kombu and redis-py, start to end, on this machine alone.
+
+    Fetches the two models where they are missing, builds the corpus, starts the stack, submits the sample, shows its
+    progress and results, and stops what it started. Ctrl-C stops cleanly; the next run resumes the batch.
+
+    Example: replay quickstart
+    """
+    settings = Settings()
+    if not samples.QUICKSTART.is_file():
+        raise ConfigurationError(
+            f"the sample {samples.QUICKSTART} is missing", hint="Run it from a checkout of Replay."
+        )
+    began = time.monotonic()
+    if any(embedded_model(tier, settings) for tier in Tier):
+        console.note("1/4  models")
+        session.fetch_models()
+    console.note("2/4  corpus")
+    _build_corpus(settings)
+    running = any(program.pid is not None for program in supervise.status(settings))
+    console.note("3/4  stack")
+    try:
+        supervise.up(settings, on_step=show_step)
+        console.note("4/4  audit")
+        taken = intake.read(samples.QUICKSTART)
+        submission = submit(taken.lines, settings, source=taken.source, nonce=uuid.uuid4().hex if again else "")
+        print_submission(submission)
+        wait_for(submission.batch, settings)
+    finally:
+        if not running:
+            supervise.down(settings, on_step=show_step)
+    _report(submission.batch, settings, time.monotonic() - began, nothing_new=submission.enqueued == 0)
+
+
+def _build_corpus(settings: Settings) -> None:
+    version = snapshot.current_version(settings.corpus_dir)
+    if version is not None:
+        console.note(f"     {version} is there")
+        return
+    records: list[Record] = []
+    for package in samples.PACKAGES:
+        found, report = sources.read(package)
+        console.note(f"     {report.origin}: {report.records} records from {report.files} files")
+        records += found
+    playbook = playbooks.read(samples.PLAYBOOK)
+    made = snapshot.write([*records, *playbook.records], settings.corpus_dir)
+    console.note(f"     {made.version}: {len(made.records)} records, {len(playbook.records)} of them from the playbook")
+
+
+def _report(batch: Batch, settings: Settings, seconds: float, *, nothing_new: bool) -> None:
+    console.out.print()
+    print_results(batch, settings, "table", samples.GOLD)
+    report = verify.verify(settings.evidence_log)
+    proof = "its chain of hashes holds" if report.ok else "its chain of hashes does not hold: replay evidence verify"
+    console.out.print(f"evidence: {settings.evidence_log}, {report.records} records; {proof}")
+    if nothing_new:
+        console.out.print("All of it had been run before; `replay quickstart --again` runs it anew.")
+    first = EvidenceReader(settings.evidence_log).batch_states(batch.batch_id)
+    run_id = next(iter(first), "RUN")
+    console.out.print(f"[dim]{seconds:.0f} s in all.[/] Next:")
+    for command, what in (
+        (f"replay evidence show {run_id}", "one audit, with the lines it rests on"),
+        ("replay up", "keep the stack running"),
+        ("replay submit data/tasks/celery-audit.jsonl --wait", "all 40 claims"),
+        ('replay run --task "Verify that …"', "a claim of your own"),
+        ("replay corpus build PATH", "your own sources instead"),
+    ):
+        console.out.print(f"  .venv/bin/{command:<58} [dim]{what}[/]", soft_wrap=True)

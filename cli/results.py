@@ -1,0 +1,80 @@
+"""`replay results`: what came of a batch, at any time."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli import console
+from cli.tables import print_summary, results_table
+from evidence.reader import EvidenceReader
+from producer import manifest
+from producer.manifest import Batch
+from producer.results import results as join
+from producer.results import to_csv, to_jsonl
+from producer.summary import read_gold, summarise
+from replay.errors import InputError
+from replay.settings import Settings
+
+Format = Literal["table", "jsonl", "csv", "json"]
+
+GoldOption = Annotated[
+    Path | None,
+    typer.Option(help="Known verdicts (JSON lines with custom_id and verdict) to hold the results against."),
+]
+
+
+def results(
+    batch: Annotated[
+        str | None, typer.Argument(help="A batch id or the beginning of one; by default the newest.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="table, jsonl or csv.")] = "table",
+    gold: GoldOption = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Show what came of a batch, in the order of its input; partial results are fine at any time.
+
+    Example: replay results --format csv > results.csv
+    """
+    settings = Settings()
+    if form not in ("table", "jsonl", "csv"):
+        raise InputError(f"there is no format {form!r}", hint="Formats: table, jsonl, csv.")
+    found = manifest.find(settings.batches_dir, batch)
+    chosen: Format = "json" if as_json else form  # type: ignore[assignment]  # checked two lines above
+    print_results(found, settings, chosen, gold)
+
+
+def print_results(batch: Batch, settings: Settings, form: Format, gold: Path | None = None) -> None:
+    """Print a batch's results in one of the formats."""
+    rows = list(join(batch, EvidenceReader(settings.evidence_log)))
+    if form in ("jsonl", "csv"):
+        for line in to_jsonl(rows) if form == "jsonl" else to_csv(rows):
+            print(line)
+        return
+    known = read_gold(gold) if gold is not None else None
+    summary = summarise(rows, known)
+    if form == "json":
+        console.print_json(
+            {
+                "batch_id": batch.batch_id,
+                "summary": dataclasses.asdict(summary),
+                "results": [dataclasses.asdict(row) for row in rows],
+            }
+        )
+        return
+    console.out.print(results_table(rows, known))
+    console.out.print()
+    print_summary(summary)
+
+
+def find_gold(tasks_file: str) -> Path | None:
+    """The gold file that lies beside a tasks file in the layout of `data/`, if there is one."""
+    tasks = Path(tasks_file)
+    for stem in (tasks.stem, "celery-audit"):
+        candidate = tasks.parent.parent / "gold" / f"{stem}.gold.jsonl"
+        if tasks.parent.name == "tasks" and candidate.is_file():
+            return candidate
+    return None

@@ -1,0 +1,110 @@
+"""`replay up`, `down`, `status` and `dashboard`: the local stack."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from broker import evidence_stream, heartbeat, queues
+from broker.connection import connect
+from cli import console
+from replay.errors import BrokerUnavailable
+from replay.settings import Settings
+from stack import supervise
+from stack.progress import Step
+
+
+def show_step(step: Step) -> None:
+    """Say one step of a start or stop."""
+    console.note(f"{step.program:>18}  {step.doing}{f'  ({step.detail})' if step.detail else ''}")
+
+
+def up(
+    only: Annotated[list[str] | None, typer.Argument(help="Programs to start; by default all.")] = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Start the local stack under supervision: broker, model servers, workers, writer, dashboard.
+
+    What is configured to run elsewhere (REPLAY_BROKER_URL, REPLAY_BASE_URL) is not started. A program that crashes is
+    started again. Logs lie in data/logs.
+
+    Example: replay up
+    """
+    settings = Settings()
+    _print_programs(supervise.up(settings, only or None, on_step=show_step), as_json)
+
+
+def down(as_json: console.AsJson = False) -> None:
+    """Stop the local stack; what is being generated is finished and written first.
+
+    Example: replay down
+    """
+    stopped = supervise.down(Settings(), on_step=show_step)
+    if as_json:
+        console.print_json({"stopped": stopped})
+    else:
+        console.out.print("stopped" if stopped else "nothing ran")
+
+
+def status(as_json: console.AsJson = False) -> None:
+    """Show programs, queues and workers. Exit code 3 when the broker does not answer.
+
+    Example: replay status --json
+    """
+    settings = Settings()
+    programs = supervise.status(settings)
+    try:
+        broker = connect(settings)
+    except BrokerUnavailable:
+        _print_programs(programs, as_json)
+        raise
+    with broker:
+        depths = dataclasses.asdict(queues.depths(broker)) | {"evidence_backlog": evidence_stream.backlog(broker)}
+        workers = [dataclasses.asdict(beat) for beat in heartbeat.alive(broker)]
+    if as_json:
+        console.print_json({"programs": _rows(programs), "queues": depths, "workers": workers})
+        return
+    _print_programs(programs, as_json=False)
+    console.out.print("  ".join(f"{name.replace('_', ' ')} [bold]{value}[/]" for name, value in depths.items()))
+    for worker in workers:
+        console.out.print(
+            f"worker {worker['worker']}: {worker['in_flight']} of {worker['concurrency']} busy, "
+            f"{worker['started']} started"
+        )
+
+
+def dashboard(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8410,
+) -> None:
+    """Serve the read-only monitoring page in the foreground.
+
+    Example: replay dashboard --port 8500
+    """
+    from dashboard import serve  # noqa: PLC0415  the web server is for this command only
+
+    serve.serve(Settings(), host, port)
+
+
+def _rows(programs: list[supervise.ProgramStatus]) -> list[dict[str, object]]:
+    return [dataclasses.asdict(program) | {"log": str(program.log)} for program in programs]
+
+
+def _print_programs(programs: list[supervise.ProgramStatus], as_json: bool) -> None:
+    if as_json:
+        console.print_json(_rows(programs))
+        return
+    table = Table("program", "state", "pid", "up", "log", box=None, header_style="dim")
+    for program in programs:
+        colour = "green" if program.state == "running" else "yellow"
+        table.add_row(
+            program.name,
+            f"[{colour}]{program.state}[/] {program.problem}",
+            str(program.pid or ""),
+            f"{program.uptime_s} s" if program.uptime_s else "",
+            str(program.log),
+        )
+    console.out.print(table)

@@ -1,0 +1,130 @@
+"""How results are drawn: the table of a batch, its summary, and its live progress."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cli import console
+from producer.progress import Progress
+from producer.results import Result
+from producer.summary import Summary
+from replay.contracts import Ruling, State
+
+_COLOURS = {State.ACCEPTED: "green", State.REJECTED: "yellow", State.FAILED: "red", State.CANCELLED: "dim"}
+_QUIET_S = 10.0
+
+
+def results_table(rows: list[Result], gold: dict[str, Ruling] | None = None) -> Table:
+    """One row a task: what was asked, how it ended, what the answer rests on."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in ("task", "state", "tier", "verdict"):
+        table.add_column(column, no_wrap=True)
+    if gold is not None:
+        table.add_column("gold", no_wrap=True)
+    table.add_column("claimed → found", overflow="ellipsis", no_wrap=True, max_width=30)
+    table.add_column("rests on", overflow="fold")
+    table.add_column("s", justify="right")
+    for row in rows:
+        values = f"{row.expected} → {row.found}" if row.found is not None else ""
+        accepted = row.state == State.ACCEPTED
+        basis = row.citation or "" if accepted else "; ".join(dict.fromkeys(r.partition(":")[0] for r in row.reasons))
+        cells = [
+            Text(row.custom_id),
+            Text(row.state, style=_COLOURS.get(State(row.state), "") if row.state in set(State) else "dim"),
+            Text(row.tier or ""),
+            Text(row.ruling or ""),
+        ]
+        if gold is not None:
+            cells.append(_against(row, gold.get(row.custom_id)))
+        table.add_row(*cells, Text(values), Text(basis), Text(f"{row.seconds:.1f}" if row.seconds else ""))
+    return table
+
+
+def _against(row: Result, known: Ruling | None) -> Text:
+    if known is None:
+        return Text("")
+    if row.state != State.ACCEPTED:
+        return Text(known.value, style="dim")
+    right = row.ruling == known
+    return Text(f"{known.value} {'✓' if right else '✗'}", style="green" if right else "bold red")
+
+
+def print_summary(summary: Summary) -> None:
+    """The batch in numbers, a line each."""
+    tiers = ", ".join(f"{count} by the {tier} model" for tier, count in summary.accepted_by_tier.items())
+    states = ", ".join(f"{count} {name}" for name, count in summary.states.items() if count)
+    console.out.print(f"{summary.total} tasks: {states}; accepted {tiers}; {summary.escalated} escalated")
+    if summary.gold is not None:
+        gold = summary.gold
+        console.out.print(
+            f"against gold ({gold.total}): {gold.correct} accepted and right, "
+            f"[bold]{gold.false_accepts} accepted and wrong[/], "
+            f"{gold.rejected + gold.false_rejects} left undecided ({gold.false_rejects} of them with the right answer)"
+        )
+    if summary.seconds_p50 is not None and summary.seconds_p95 is not None:
+        console.out.print(
+            f"model time a task: median {summary.seconds_p50:.1f} s, p95 {summary.seconds_p95:.1f} s; "
+            f"tokens: {summary.prompt_tokens} read ({summary.cached_tokens} cached), "
+            f"{summary.completion_tokens} written"
+        )
+    if summary.rules:
+        console.out.print("the gate objected: " + ", ".join(f"{rule} {count}" for rule, count in summary.rules.items()))
+
+
+class LiveProgress:
+    """Draws a batch's progress in place on a terminal, or as a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=console.err, refresh_per_second=4) if console.err.is_terminal else None
+        self._trouble: str | None = None
+        self._said: tuple[int, float] | None = None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def trouble(self, text: str | None) -> None:
+        """What hinders the batch, or None when nothing does any more."""
+        self._trouble = text
+        if text is not None and self._live is None:
+            console.note(text)
+
+    def show(self, progress: Progress) -> None:
+        """Draw one look."""
+        if self._live is not None:
+            grid = Table.grid(padding=(0, 1))
+            bar = ProgressBar(total=progress.total, completed=progress.done, width=40)
+            grid.add_row(bar, Text(f"{progress.done} of {progress.total}"))
+            grid.add_row(Text(_counts(progress)), Text(_rates(progress), style="dim"))
+            if self._trouble:
+                grid.add_row(Text(self._trouble, style="yellow"), Text())
+            self._live.update(grid)
+            return
+        told = self._said
+        if told is None or progress.done != told[0] or progress.elapsed_s - told[1] >= _QUIET_S:
+            console.note(f"{progress.done} of {progress.total}: {_counts(progress)}  {_rates(progress)}")
+            self._said = (progress.done, progress.elapsed_s)
+
+
+def _counts(progress: Progress) -> str:
+    return (
+        f"queued {progress.queued} · running {progress.running} · accepted locally {progress.accepted_local} · "
+        f"escalated {progress.escalated_waiting} waiting, {progress.accepted_escalation} accepted · "
+        f"rejected {progress.rejected} · failed {progress.failed}"
+    )
+
+
+def _rates(progress: Progress) -> str:
+    rate = f"{progress.tokens_per_s:.1f} tokens/s" if progress.tokens_per_s else ""
+    eta = f"about {progress.eta_s:.0f} s left" if progress.eta_s else ""
+    return " · ".join(filter(None, (rate, eta, f"{progress.elapsed_s:.0f} s")))
