@@ -1,1 +1,1 @@
-"""Everything that speaks Redis: connection, embedded server, envelopes, the evidence stream, leases and queue depths."""
+"""Everything that speaks Redis: connection, embedded server, envelopes, claims, the evidence stream, queue depths."""

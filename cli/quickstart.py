@@ -48,7 +48,7 @@ def quickstart(
         session.fetch_models()
     console.note("2/4  corpus")
     _build_corpus(settings)
-    running = any(program.pid is not None for program in supervise.status(settings))
+    ran_before = any(program.pid is not None for program in supervise.status(settings))
     console.note("3/4  stack")
     try:
         supervise.up(settings, on_step=show_step)
@@ -57,9 +57,17 @@ def quickstart(
         submission = submit(taken.lines, settings, source=taken.source, nonce=uuid.uuid4().hex if again else "")
         print_submission(submission)
         wait_for(submission.batch, settings)
-    finally:
-        if not running:
+    except KeyboardInterrupt:
+        # What is being generated is handed back to the queue; the next run makes it anew.
+        if not ran_before:
+            supervise.down(settings, grace_s=5, on_step=show_step)
+        raise
+    except BaseException:
+        if not ran_before:
             supervise.down(settings, on_step=show_step)
+        raise
+    if not ran_before:
+        supervise.down(settings, on_step=show_step)
     _report(submission.batch, settings, time.monotonic() - began, nothing_new=submission.enqueued == 0)
 
 

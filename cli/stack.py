@@ -78,7 +78,7 @@ def status(as_json: console.AsJson = False) -> None:
 
 def dashboard(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8410,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; by default REPLAY_DASHBOARD_PORT.")] = None,
 ) -> None:
     """Serve the read-only monitoring page in the foreground.
 
@@ -86,7 +86,8 @@ def dashboard(
     """
     from dashboard import serve  # noqa: PLC0415  the web server is for this command only
 
-    serve.serve(Settings(), host, port)
+    settings = Settings()
+    serve.serve(settings, host, port or settings.dashboard_port)
 
 
 def _rows(programs: list[supervise.ProgramStatus]) -> list[dict[str, object]]:

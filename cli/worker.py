@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from enum import StrEnum
 from typing import Annotated
 
@@ -33,15 +31,6 @@ def worker(
 
     Example: replay worker local -c 2
     """
-    settings = Settings()
-    if role is Role.WRITER:
-        from workers.writer import run_writer  # noqa: PLC0415  only this role needs it
+    from workers.launch import run_worker  # noqa: PLC0415  Celery is for this command only
 
-        stop = threading.Event()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: stop.set())
-        run_writer(settings, stop)
-        return
-    from workers.launch import run_worker  # noqa: PLC0415  Celery is for these roles only
-
-    run_worker(settings, role.value, concurrency)
+    run_worker(Settings(), role.value, concurrency)

@@ -41,7 +41,9 @@ class View:
 
 def look(settings: Settings) -> View:
     """Take one look; a broker that does not answer is shown, not raised."""
-    problem, depths, workers = "", {}, ()
+    problem = ""
+    depths: dict[str, Any] = {}
+    workers: tuple[heartbeat.Heartbeat, ...] = ()
     try:
         with connect(settings, patience=0) as broker:
             depths = asdict(queues.depths(broker))

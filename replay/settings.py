@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     )
     openrouter_base_url: str = Field("https://openrouter.ai/api/v1", description="Endpoint of namespaced model names.")
     api_key: SecretStr | None = Field(None, description="Bearer key of `base_url`, if it wants one.")
+    escalation_api_key: SecretStr | None = Field(None, description="Bearer key of `escalation_base_url`.")
     openrouter_api_key: SecretStr | None = Field(None, description="Bearer key of OpenRouter.")
     local_model: str | None = Field(
         None, description="Unset: qwen3.5:latest, or the embedded small model without endpoint."
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     )
     local_port: int = Field(8411, description="Loopback port of the embedded local model server.")
     escalation_port: int = Field(8412, description="Loopback port of the embedded large-model server.")
+    dashboard_port: int = Field(8410, description="Loopback port of the dashboard.")
     local_slots: int = Field(2, ge=1, description="Requests that the embedded local model server works on at once.")
     escalation_slots: int = Field(1, ge=1, description="The same for the large model: this lane is narrow on purpose.")
     connect_timeout_s: float = Field(5.0, description="Time to connect to a model endpoint.")

@@ -37,14 +37,20 @@ def make_task(
     )
 
 
-def make_bundle(source: str = SOURCE, *, path: str = "kombu/transport/redis.py", first_line: int = 400) -> Bundle:
+def make_bundle(
+    source: str = SOURCE,
+    *,
+    path: str = "kombu/transport/redis.py",
+    title: str = "kombu.transport.redis.Channel",
+    first_line: int = 400,
+) -> Bundle:
     """A bundle with one passage, each line of which is shown, in order."""
     lines = source.splitlines()
     record = Record(
         record_id="src_channel",
         kind=RecordKind.SOURCE,
         text=source,
-        title="kombu.transport.redis.Channel",
+        title=title,
         path=path,
         first_line=first_line,
         last_line=first_line + len(lines) - 1,

@@ -19,10 +19,11 @@ which claims they were chosen on and which were written afterwards, and prints t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from replay.contracts import EvidenceLine, Record
+from replay.corpus import indentation
 from replay.corpus.tokens import STOP_WORDS, expand, tokens, words
 
 MAX_LINE_CHARS = 200
@@ -81,13 +82,13 @@ class LineScorer:
         lines = record.text.split("\n")
         shared = [self._shared(line) for line in lines]
         outer = self._shared(f"{record.title}\n{record.path or ''}") | shared[0]
-        parents = _parents(lines)
+        parents = indentation.parents(lines)
         scored: dict[str, ScoredLine] = {}
         for offset, own in enumerate(shared):
             text = lines[offset].strip()
             if not own or text in scored:
                 continue
-            frame = outer.union(*(shared[above] for above in _enclosing(parents, offset))) - own
+            frame = outer.union(*(shared[above] for above in indentation.enclosing(parents, offset))) - own
             near = _NONE.union(*shared[max(0, offset - NEIGHBOURS) : offset + NEIGHBOURS + 1]) - own - frame
             mass = self._mass(own) + FRAME_SHARE * self._mass(frame) + NEIGHBOUR_SHARE * self._mass(near)
             bonus, factor = self._definition(text)
@@ -148,28 +149,3 @@ def choose(scored: Iterable[ScoredLine], limit: int) -> tuple[EvidenceLine, ...]
 def _name(record: Record) -> tuple[str, ...]:
     qualified = record.title.partition(" ")[0]
     return tuple(qualified.split(".")[-2:])
-
-
-def _parents(lines: Sequence[str]) -> list[int]:
-    """For each line the nearest line above that is less indented, or -1; blank lines have none and enclose nothing."""
-    parents: list[int] = []
-    open_lines: list[tuple[int, int]] = []
-    for number, line in enumerate(lines):
-        inner = line.lstrip()
-        if not inner:
-            parents.append(-1)
-            continue
-        indent = len(line) - len(inner)
-        while open_lines and open_lines[-1][0] >= indent:
-            open_lines.pop()
-        parents.append(open_lines[-1][1] if open_lines else -1)
-        open_lines.append((indent, number))
-    return parents
-
-
-def _enclosing(parents: Sequence[int], offset: int) -> Iterator[int]:
-    """The lines that enclose a line by indentation, innermost first."""
-    above = parents[offset]
-    while above >= 0:
-        yield above
-        above = parents[above]

@@ -30,6 +30,7 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         literals.found_is_cited,
         literals.expected_is_asked,
         binding.covers_subject,
+        binding.names_the_named,
         binding.has_no_rival,
         binding.asserts_value,
         algebra.pass_is_shown,

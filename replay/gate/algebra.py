@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from replay import values
 from replay.contracts import Reason, Ruling
+from replay.corpus.tokens import query_tokens, tokens
 from replay.gate.case import Case
 
 
@@ -51,7 +52,7 @@ def fail_is_shown(case: Case) -> list[Reason]:
         if not finding.expected or not finding.found:
             continue
         expected, found = values.parse(finding.expected), values.parse(finding.found)
-        if values.occurs(values.parse(found.text.rpartition(".")[2]), case.task.text):
+        if _is_own_word(found, case.task.text):
             reasons.append(
                 Reason(
                     rule="verdict.fail_by_own_word",
@@ -81,6 +82,17 @@ def fail_is_shown(case: Case) -> list[Reason]:
             if values.occurs(expected, span.quote)
         ]
     return reasons
+
+
+def _is_own_word(found: values.Value, task: str) -> bool:
+    """Does the claim itself say this value, or three of the parts of this name? Then it is no counter-value."""
+    if any(found.same(literal) for literal in values.asserted(task)):
+        return True
+    if found.kind != "word":
+        return False
+    name = found.text.rpartition(".")[2]
+    parts = {token for token in tokens(name) if "_" not in token and token != name.lower()}
+    return values.occurs(values.parse(name), task) or len(parts & query_tokens(task)) >= 3
 
 
 def _comparisons(case: Case, *, want_same: bool) -> list[Reason]:

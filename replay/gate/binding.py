@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection
 
 from replay import values
-from replay.contracts import Finding, Reason, Record
+from replay.contracts import Finding, Reason
 from replay.corpus.tokens import query_tokens, tokens
 from replay.gate.case import Case, Span
 
@@ -106,6 +106,33 @@ def covers_subject(case: Case) -> list[Reason]:
     ]
 
 
+def names_the_named(case: Case) -> list[Reason]:
+    """A name that the task spells out, and that a line which could decide has, stands in the cited span as well."""
+    expected = [values.parse(finding.expected) for finding in case.answer.findings if finding.expected]
+    frames = [
+        case.shown(line).frame
+        for line in case.bundle.lines
+        if any(values.stated(line.text, value) for value in expected)
+    ]
+    reasons = []
+    for name in values.asserted(case.task.text):
+        if name.kind != "word" or any(name.same(value) for value in expected):
+            continue
+        if not any(values.occurs(name, frame) for frame in frames):
+            continue  # the sources write it otherwise
+        spans = [span for finding in case.answer.findings for span in case.spans(finding)]
+        if spans and not any(values.occurs(name, span.frame) for span in spans):
+            reasons.append(
+                Reason(
+                    rule="binding.other_name",
+                    message=f"the cited line is not about {name.text!r}",
+                    span=spans[0].quote,
+                    expectation=name.text,
+                )
+            )
+    return reasons
+
+
 def has_no_rival(case: Case) -> list[Reason]:
     """No other shown line is clearly closer to the subject than the cited one and states another value."""
     subject = _subject(case)
@@ -129,14 +156,12 @@ def has_no_rival(case: Case) -> list[Reason]:
 
 def _rival(case: Case, subject: dict[str, float], finding: Finding, span: Span) -> str | None:
     found, expected = values.parse(finding.found or ""), values.parse(finding.expected or "")
-    own = _share(subject, _said(span.quote, span.record))
+    own = _share(subject, tokens(span.frame))
     for line in case.bundle.lines:
-        if line.text == span.quote:
-            continue
         stated = values.stated(line.text, expected)
-        if not stated or any(value.same(found) for value in stated):
+        if line.text == span.quote or not stated or any(value.same(found) for value in stated):
             continue
-        if _share(subject, _said(line.text, case.records[line.record_id])) > own + RIVAL_LEAD:
+        if _share(subject, tokens(case.shown(line).frame)) > own + RIVAL_LEAD:
             return line.text
     return None
 
@@ -165,7 +190,7 @@ def _subject(case: Case) -> dict[str, float]:
     spoken = [value.text for value in values.asserted(case.task.text) if value.kind != "word"]
     expected = [finding.expected or "" for finding in case.answer.findings]
     subject = query_tokens(case.task.text) - tokens(" ".join([*spoken, *expected]))
-    records = [_said(record.text, record) for record in case.records.values()]
+    records = [tokens(f"{record.text}\n{record.title}\n{record.path or ''}") for record in case.records.values()]
     weights = {}
     for token in sorted(subject):
         if token in _FUNCTION_WORDS or len(token) < 2 or "_" in token or "." in token:
@@ -174,10 +199,6 @@ def _subject(case: Case) -> dict[str, float]:
         rarest = math.log(1 + len(records))
         weights[token] = math.log(1 + len(records) / holders) if holders else ABSENT_WEIGHT * rarest
     return weights
-
-
-def _said(text: str, record: Record) -> frozenset[str]:
-    return tokens(f"{text}\n{record.title}\n{record.path or ''}")
 
 
 def _share(subject: dict[str, float], covered: Collection[str]) -> float:

@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from replay.contracts import Answer, Bundle, Cite, Finding, Record, ReplayTask
+from replay.contracts import Answer, Bundle, Cite, EvidenceLine, Finding, Record, ReplayTask
+from replay.corpus.indentation import enclosing, parents
 
 NEIGHBOURS = 2
 
 
 @dataclass(frozen=True)
 class Span:
-    """A cited place: the quote itself, and the context that says what it is about.
+    """A place in a record.
 
-    `context` is the quote with its neighbouring lines, the head of its definition, the record's title and its path.
+    Attributes:
+        record: Where it is.
+        quote: The place itself.
+        frame: What it belongs to: the quote, the lines that enclose it, the head of its record, title and path.
+        context: The frame and the neighbouring lines.
     """
 
     record: Record
     quote: str
+    frame: str
     context: str
 
 
@@ -37,21 +43,29 @@ class Case:
 
     def spans(self, finding: Finding) -> list[Span]:
         """The places that a finding cites, as far as they exist in the bundle."""
-        return [self._span(cite) for cite in finding.cites if cite.record_id in self.records]
+        return [self._cited(cite) for cite in finding.cites if cite.record_id in self.records]
 
-    def _span(self, cite: Cite) -> Span:
+    def shown(self, line: EvidenceLine) -> Span:
+        """The place of a line that the model was shown."""
+        record = self.records[line.record_id]
+        return _span(record, line.text, line.line_no - (record.first_line or 1))
+
+    def _cited(self, cite: Cite) -> Span:
         record = self.records[cite.record_id]
-        quote = record.text if cite.quote is None else cite.quote
-        lines = record.text.splitlines()
-        at = self._line_index(cite, lines)
-        near = lines[max(0, at - NEIGHBOURS) : at + NEIGHBOURS + 1] if at is not None else []
-        head = lines[0] if lines else ""
-        return Span(record, quote, "\n".join([quote, *near, head, record.title, record.path or ""]))
-
-    def _line_index(self, cite: Cite, lines: list[str]) -> int | None:
-        shown = next((line for line in self.bundle.lines if line.line_id == cite.line_id), None)
-        if shown and shown.record_id == cite.record_id:
-            return shown.line_no - (self.records[cite.record_id].first_line or 1)
+        line = next((line for line in self.bundle.lines if line.line_id == cite.line_id), None)
+        if line is not None and line.record_id == cite.record_id:
+            return self.shown(line)
         if cite.quote is None:
-            return None
-        return next((index for index, line in enumerate(lines) if cite.quote in line), None)
+            return _span(record, record.text, None)
+        lines = record.text.splitlines()
+        return _span(record, cite.quote, next((at for at, text in enumerate(lines) if cite.quote in text), None))
+
+
+def _span(record: Record, quote: str, at: int | None) -> Span:
+    lines = record.text.splitlines()
+    around: list[str] = []
+    frame = [quote, *lines[:1], record.title, record.path or ""]
+    if at is not None and 0 <= at < len(lines):
+        frame += [lines[outer] for outer in enclosing(parents(lines), at)]
+        around = lines[max(0, at - NEIGHBOURS) : at + NEIGHBOURS + 1]
+    return Span(record, quote, "\n".join(frame), "\n".join([*frame, *around]))

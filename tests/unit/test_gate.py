@@ -74,10 +74,15 @@ def test_refuses_with_a_typed_reason(claim: str, reply: str, rule: str) -> None:
 def test_refuses_the_right_number_on_another_subject() -> None:
     """A line of another package with the claimed number does not pass a claim about redis-py's pool."""
     source = "class Namespaces:\n    connection_max_retries=Option(100, type='int'),\n"
-    reply = make_reply(line="L2", found="100", expected="100")
-    assert "binding.other_subject" in rules(
-        "Verify that redis-py connection pools allow 100 sockets by default.", reply, source=source
+    bundle = make_bundle(source, path="celery/app/defaults.py", title="celery.app.defaults")
+    pool = make_bundle("class ConnectionPool:\n    ...\n", path="redis/connection.py", title="redis.connection")
+    near = pool.passages[0].model_copy(
+        update={"record": pool.passages[0].record.model_copy(update={"record_id": "src_pool"})}
     )
+    bundle = bundle.model_copy(update={"passages": (*bundle.passages, near)})
+    task = make_task("Verify that redis-py connection pools allow 100 connections by default.")
+    _, verdict = judge(task, bundle, make_generation(make_reply(line="L2", found="100", expected="100")))
+    assert [reason.rule for reason in verdict.reasons] == ["binding.other_subject"]
 
 
 def test_refuses_a_line_that_lists_possible_values() -> None:

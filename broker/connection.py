@@ -1,0 +1,110 @@
+"""Where the broker is, and how to get a client that speaks to it.
+
+With `REPLAY_BROKER_URL` unset it is the embedded Valkey server on a private Unix socket; one function, `socket_path`,
+decides where that socket lies, and both the server and its clients ask it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError, TimeoutError  # noqa: A004  redis's names
+from redis.retry import Retry
+
+from replay.errors import BrokerUnavailable, ConfigurationError
+from replay.settings import Settings
+
+# What redis-py raises when the server is gone or cannot be reached; anything else is an answer of the server.
+LOST = (ConnectionError, TimeoutError)
+
+# sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
+_SOCKET_PATH_BYTES = 100
+
+_SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
+
+
+def socket_path(settings: Settings) -> Path:
+    """The embedded server's socket: in the run directory, or, where that path is too long, in a private temporary one.
+
+    The temporary directory is derived from the data directory, so that every process of a checkout finds the same one.
+    """
+    near = settings.run_dir.resolve() / "valkey.sock"
+    if len(os.fsencode(near)) <= _SOCKET_PATH_BYTES:
+        return near
+    mark = hashlib.sha256(os.fsencode(settings.data_dir.resolve())).hexdigest()[:16]
+    return Path(tempfile.gettempdir()).resolve() / f"replay-{os.getuid()}-{mark}" / "valkey.sock"
+
+
+def connect(settings: Settings, *, patience: int = 3) -> redis.Redis:
+    """Return a client of the broker that has answered a ping.
+
+    Args:
+        settings: Say where the broker is.
+        patience: How often a command is sent again after a lost connection, with growing pauses of up to a second.
+
+    Raises:
+        BrokerUnavailable: Nothing answers there, or it refuses us.
+        ConfigurationError: The URL is none of a Redis or Valkey server.
+    """
+    try:
+        # The first ping does not retry: who asks for a connection wants to know at once that there is none.
+        _client(settings, retries=0).ping()
+    except AuthenticationError as error:
+        raise BrokerUnavailable(
+            f"the broker at {describe(settings)} refuses the login: {error}",
+            hint="check user and password in REPLAY_BROKER_URL",
+        ) from error
+    except RedisError as error:
+        hint = (
+            "start it with `replay up`, or set REPLAY_BROKER_URL to a running Redis or Valkey server"
+            if settings.broker_url is None
+            else "start that server or correct REPLAY_BROKER_URL; unset it to use the embedded one (`replay up`)"
+        )
+        raise BrokerUnavailable(f"the broker at {describe(settings)} does not answer: {error}", hint=hint) from error
+    return _client(settings, retries=patience)
+
+
+def celery_url(settings: Settings) -> str:
+    """The same broker as kombu spells it."""
+    if settings.broker_url is None:
+        return f"redis+socket://{quote(str(socket_path(settings)))}"
+    url = urlsplit(_plain(settings.broker_url))
+    if url.scheme == "unix":
+        query = url.query.replace("db=", "virtual_host=")
+        return f"redis+socket://{url.path}" + (f"?{query}" if query else "")
+    return url.geturl()
+
+
+def describe(settings: Settings) -> str:
+    """The broker's address for people, without credentials."""
+    if settings.broker_url is None:
+        return f"{socket_path(settings)} (embedded)"
+    url = urlsplit(_plain(settings.broker_url))
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+def _client(settings: Settings, *, retries: int) -> redis.Redis:
+    retry = Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries)
+    if settings.broker_url is None:
+        return redis.Redis(unix_socket_path=str(socket_path(settings)), retry=retry, protocol=2)
+    url = _plain(settings.broker_url)
+    if url.startswith("unix:"):
+        return redis.Redis.from_url(url, retry=retry, protocol=2)
+    return redis.Redis.from_url(url, retry=retry, protocol=2, socket_connect_timeout=5, socket_keepalive=True)
+
+
+def _plain(broker_url: str) -> str:
+    """The URL with a scheme that redis-py and kombu know."""
+    scheme, separator, rest = broker_url.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        raise ConfigurationError(
+            f"REPLAY_BROKER_URL has the scheme {scheme if separator else '(none)'!r}",
+            hint="use redis://host:6379/0 (also for Valkey), rediss:// for TLS, or unix:///path/to.sock",
+        )
+    return f"{_SCHEMES[scheme]}://{rest}"

@@ -1,0 +1,75 @@
+"""Which workers live, and what they do: each writes a small hash that expires when the worker falls silent."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, fields
+from typing import Any, cast
+
+import redis
+
+from replay.topology import HEARTBEATS
+
+INTERVAL_S = 2.0
+TTL_S = 10
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """One worker as it last said of itself.
+
+    Attributes:
+        worker: Its name, unique among all workers.
+        role: `local`, `escalation` or `writer`.
+        host: Host name.
+        pid: Process id of the parent process.
+        concurrency: Tasks that it works on at once.
+        in_flight: Tasks that it works on now.
+        started: Tasks that it started since it began; for the writer, records that it wrote.
+        beat_at: Unix time of the beat, by the worker's clock.
+    """
+
+    worker: str
+    role: str
+    host: str
+    pid: int
+    concurrency: int
+    in_flight: int
+    started: int
+    beat_at: float = 0.0
+
+
+def beat(client: redis.Redis, heartbeat: Heartbeat) -> None:
+    """Write a heartbeat, with the present time."""
+    values: dict[Any, Any] = asdict(heartbeat) | {"beat_at": time.time()}
+    name = _key(heartbeat.worker)
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hset(name, mapping=values)
+        pipe.expire(name, TTL_S)
+        pipe.execute()
+
+
+def leave(client: redis.Redis, worker: str) -> None:
+    """Take a worker off the list at once, at a clean stop."""
+    client.delete(_key(worker))
+
+
+def alive(client: redis.Redis) -> list[Heartbeat]:
+    """The workers that gave a sign of life within the last seconds, by role and name."""
+    found = []
+    for name in client.scan_iter(match=f"{HEARTBEATS}:*", count=500):
+        values = cast("dict[bytes, bytes]", client.hgetall(name))
+        if values:  # it may have expired since the scan saw it
+            found.append(_read(values))
+    return sorted(found, key=lambda heartbeat: (heartbeat.role, heartbeat.worker))
+
+
+def _key(worker: str) -> str:
+    return f"{HEARTBEATS}:{worker}"
+
+
+def _read(values: dict[bytes, bytes]) -> Heartbeat:
+    kinds: dict[str, Any] = {"int": int, "float": float, "str": str}
+    return Heartbeat(
+        **{field.name: kinds[str(field.type)](values[field.name.encode()].decode()) for field in fields(Heartbeat)}
+    )

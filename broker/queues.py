@@ -1,0 +1,118 @@
+"""What lies in the broker: depths for people, and the runs that are still on their way for the reconciler.
+
+The one place that knows how kombu names its lists; a contract test holds it against a real worker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+
+from broker.claims import claim_key, consumers_key, index_key, unacked_key
+from broker.envelope import run_id_of
+from broker.evidence_stream import FIELD, backlog
+from replay.topology import EVIDENCE_STREAM, ROUTES, Queue
+
+# kombu puts messages with a priority on lists of their own; ours have none, a stock producer's may.
+_PRIORITY_LISTS = tuple(f"\x06\x16{step}" for step in (3, 6, 9))
+_PAGE = 500
+
+WORK = tuple(ROUTES.values())
+
+
+@dataclass(frozen=True)
+class Depths:
+    """How many messages lie where.
+
+    Attributes:
+        waiting: By queue: not yet taken by a worker.
+        in_flight: By queue: taken and not yet dealt with.
+        oldest_lease_s: By queue: seconds since the oldest lease was renewed; None where nothing is in flight.
+        dead: Letters on the dead queue.
+        evidence: Records that the writer has not yet acknowledged.
+    """
+
+    waiting: dict[str, int]
+    in_flight: dict[str, int]
+    oldest_lease_s: dict[str, float | None]
+    dead: int
+    evidence: int
+
+
+def depths(client: redis.Redis) -> Depths:
+    """Read all depths, within a few round trips."""
+    seconds, microseconds = client.time()
+    waiting, in_flight, oldest = {}, {}, {}
+    for queue in WORK:
+        with client.pipeline(transaction=True) as pipe:
+            for name in _lists(queue):
+                pipe.llen(name)
+            pipe.hlen(unacked_key(queue))
+            pipe.zrange(index_key(queue), 0, 0, withscores=True)
+            *lengths, held, first = pipe.execute()
+        waiting[queue.value] = sum(lengths)
+        in_flight[queue.value] = held
+        oldest[queue.value] = round(seconds + microseconds / 1e6 - first[0][1], 3) if first else None
+    dead = client.llen(Queue.DEAD.value)
+    return Depths(waiting, in_flight, oldest, dead, backlog(client))
+
+
+def visible_run_ids(client: redis.Redis) -> set[str]:
+    """Every run that the broker holds: waiting, claimed, in flight, or as evidence on the way to the writer.
+
+    Read in the order in which messages move, so one that moves on meanwhile is seen where it arrives. One that is
+    handed back meanwhile may be missed; enqueuing it again is harmless.
+    """
+    found = {run_id_of(item) for queue in WORK for item in _held(client, queue)}
+    found.update(_run_id_of_record(record) for record in _stream_records(client))
+    return {run_id for run_id in found if run_id is not None}
+
+
+def purge(client: redis.Redis, queue: Queue) -> int:
+    """Drop what waits in a queue and return how much it was; what is in flight stays."""
+    with client.pipeline(transaction=True) as pipe:
+        for name in _lists(queue):
+            pipe.llen(name)
+            pipe.delete(name)
+        return sum(pipe.execute()[::2])
+
+
+def _lists(queue: Queue) -> tuple[str, ...]:
+    return (queue.value, *(queue.value + suffix for suffix in _PRIORITY_LISTS))
+
+
+def _held(client: redis.Redis, queue: Queue) -> Iterator[bytes]:
+    for name in _lists(queue):
+        yield from _list_items(client, name)
+    for consumer in client.zrange(consumers_key(queue), 0, -1):
+        yield from _list_items(client, claim_key(queue, cast("bytes", consumer).decode()))
+    for _, item in client.hscan_iter(unacked_key(queue), count=_PAGE):
+        yield cast("bytes", item)
+
+
+def _list_items(client: redis.Redis, name: str) -> Iterator[bytes]:
+    # From the left: producers push there, which moves what was not read yet to later indexes and never past us.
+    start = 0
+    while page := cast("list[bytes]", client.lrange(name, start, start + _PAGE - 1)):
+        yield from page
+        start += len(page)
+
+
+def _stream_records(client: redis.Redis) -> Iterator[bytes]:
+    start = b"-"
+    while page := cast("list[Any]", client.xrange(EVIDENCE_STREAM, min=start, count=_PAGE)):
+        for entry_id, entry_fields in page:
+            start = b"(" + entry_id
+            yield entry_fields.get(FIELD.encode(), b"")
+
+
+def _run_id_of_record(record: bytes) -> str | None:
+    try:
+        run_id = json.loads(record)["run_id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return run_id if isinstance(run_id, str) else None

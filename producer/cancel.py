@@ -1,0 +1,31 @@
+"""Cancelling a batch: what waits ends as `cancelled` when a worker takes it; what has ended stays as it is."""
+
+from __future__ import annotations
+
+import redis
+from redis.exceptions import RedisError
+
+from broker import cancelled
+from evidence.reader import EvidenceReader
+from producer import manifest
+from producer.manifest import Batch
+from replay.errors import BrokerUnavailable
+from replay.settings import Settings
+
+
+def cancel(batch: Batch, settings: Settings, client: redis.Redis) -> int:
+    """Cancel a batch, durably; return how many of its tasks had not ended. Doing it again changes nothing.
+
+    Raises:
+        AppendFailed: The mark could not be made durable; nothing is cancelled.
+        BrokerUnavailable: The mark is made, but the workers could not be told; a reconciler tells them.
+    """
+    manifest.mark_cancelled(settings.batches_dir, batch.batch_id)
+    try:
+        cancelled.cancel(client, batch.batch_id)
+    except RedisError as error:
+        raise BrokerUnavailable(
+            f"Batch {batch.batch_id} is marked as cancelled, but the broker does not answer: {error}",
+            hint="Start the broker and cancel the batch again, so that the workers know.",
+        ) from error
+    return len(batch.tasks) - len(EvidenceReader(settings.evidence_log).terminal_ids(batch.batch_id))

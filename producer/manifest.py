@@ -1,0 +1,193 @@
+"""The durable manifest of a batch: what was accepted, written before anything is enqueued.
+
+The broker may lose messages; manifest minus evidence is what is still owed, so nothing is ever lost for good. The batch
+id follows from the tasks alone: submitting the same file again finds the same manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from evidence import durable
+from producer.line import TaskLine
+from replay import identity
+from replay.contracts import Message, ReplayTask
+from replay.errors import AppendFailed, EvidenceDamaged, InputError
+
+_MANIFEST = "manifest.jsonl"
+_CANCELLED = "cancelled"
+
+
+class Header(Message):
+    """First line of a manifest; `tasks_sha256` is over all the bytes that follow it."""
+
+    schema_: Literal["replay_batch.v1"] = Field("replay_batch.v1", alias="schema")
+    batch_id: str
+    created_at: str
+    source: str
+    count: int
+    corpus_version: str | None
+    tasks_sha256: str
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A submission of tasks, in the order in which they were given.
+
+    Attributes:
+        batch_id: Content-derived.
+        created_at: UTC, ISO 8601.
+        source: Name of the file that it came from.
+        corpus_version: The current corpus at submission, informative: workers may use a later one.
+        tasks: What is to be run.
+    """
+
+    batch_id: str
+    created_at: str
+    source: str
+    corpus_version: str | None
+    tasks: tuple[ReplayTask, ...]
+
+
+def plan(
+    lines: Sequence[TaskLine], *, source: str, corpus_version: str | None, created_at: str, nonce: str = ""
+) -> Batch:
+    """Turn lines into the tasks of a batch.
+
+    The options count for the batch's identity, since they change what is asked of the system; tags do not.
+
+    Args:
+        lines: With `custom_id`s that differ.
+        source: Where they came from.
+        corpus_version: The current corpus.
+        created_at: UTC, ISO 8601.
+        nonce: Another value makes another batch of the same lines, on purpose.
+    """
+    hashes = [identity.task_hash(line.task, line.checklist) for line in lines]
+    keys = [(line.custom_id, hashed) for line, hashed in zip(lines, hashes, strict=True)]
+    options = identity.digest([line.options.wire() for line in lines])
+    batch_id = identity.batch_id(keys, identity.digest({"options": options, "nonce": nonce}))
+    tasks = tuple(
+        ReplayTask(
+            run_id=identity.run_id(batch_id, line.custom_id, hashed),
+            batch_id=batch_id,
+            custom_id=line.custom_id,
+            task_hash=hashed,
+            text=line.task,
+            checklist=line.checklist,
+            tags=line.tags,
+            options=line.options,
+        )
+        for line, hashed in zip(lines, hashes, strict=True)
+    )
+    return Batch(batch_id, created_at, source, corpus_version, tasks)
+
+
+def folder(batches_dir: Path, batch_id: str) -> Path:
+    """Where everything about a batch lies."""
+    return batches_dir / batch_id
+
+
+def exists(batches_dir: Path, batch_id: str) -> bool:
+    """Was this batch accepted?"""
+    return (folder(batches_dir, batch_id) / _MANIFEST).is_file()
+
+
+def write(batch: Batch, batches_dir: Path) -> None:
+    """Make a manifest durable, whole or not at all: when this returns, the batch is accepted.
+
+    Raises:
+        AppendFailed: The disk said no; the batch is not accepted.
+    """
+    body = b"".join(identity.canonical_json(task.wire()) + b"\n" for task in batch.tasks)
+    header = Header(
+        batch_id=batch.batch_id,
+        created_at=batch.created_at,
+        source=batch.source,
+        count=len(batch.tasks),
+        corpus_version=batch.corpus_version,
+        tasks_sha256=hashlib.sha256(body).hexdigest(),
+    )
+    _keep(folder(batches_dir, batch.batch_id) / _MANIFEST, identity.canonical_json(header.wire()) + b"\n" + body)
+
+
+def load(batches_dir: Path, batch_id: str) -> Batch:
+    """Read a manifest and prove that it is what was written.
+
+    Raises:
+        InputError: There is no such batch.
+        EvidenceDamaged: The manifest is not what was written.
+    """
+    path = folder(batches_dir, batch_id) / _MANIFEST
+    try:
+        first, _, body = path.read_bytes().partition(b"\n")
+    except OSError:
+        raise InputError(
+            f"There is no batch {batch_id} in {batches_dir}.", hint="`replay results` without a name takes the newest."
+        ) from None
+    hint = f"Move {path.parent} away and submit the file again: what is in evidence already counts."
+    try:
+        header = Header.model_validate_json(first)
+        if hashlib.sha256(body).hexdigest() != header.tasks_sha256:
+            raise EvidenceDamaged(f"{path} was changed since it was written: its tasks have another hash.", hint=hint)
+        tasks = tuple(ReplayTask.model_validate_json(line) for line in body.splitlines())
+    except ValidationError as error:
+        raise EvidenceDamaged(f"{path} is not a manifest: {error.errors()[0]['msg']}", hint=hint) from error
+    if len(tasks) != header.count or header.batch_id != batch_id:
+        raise EvidenceDamaged(f"{path} holds {len(tasks)} tasks of {header.batch_id}, not {header.count}.", hint=hint)
+    return Batch(batch_id, header.created_at, header.source, header.corpus_version, tasks)
+
+
+def known(batches_dir: Path) -> list[str]:
+    """Ids of all batches, the one accepted last first."""
+    manifests = sorted(batches_dir.glob(f"*/{_MANIFEST}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return [path.parent.name for path in manifests]
+
+
+def find(batches_dir: Path, name: str | None) -> Batch:
+    """Load the batch of this id, or of an unambiguous beginning of one; None is the newest.
+
+    Raises:
+        InputError: There is none, or there are several.
+        EvidenceDamaged: The manifest is not what was written.
+    """
+    ids = known(batches_dir)
+    if not ids:
+        raise InputError(f"There is no batch in {batches_dir}.", hint="Submit one with `replay submit FILE`.")
+    if name is None:
+        return load(batches_dir, ids[0])
+    fitting = [batch_id for batch_id in ids if batch_id == name] or [
+        batch_id for batch_id in ids if batch_id.removeprefix("batch_").startswith(name.removeprefix("batch_"))
+    ]
+    if len(fitting) != 1:
+        what = f"{len(fitting)} batches begin" if fitting else "No batch begins"
+        raise InputError(f"{what} with {name!r}.", hint=f"The newest are: {', '.join(ids[:5])}.")
+    return load(batches_dir, fitting[0])
+
+
+def mark_cancelled(batches_dir: Path, batch_id: str) -> None:
+    """Note durably that a batch is cancelled, so that a broker which lost its data is told again."""
+    _keep(folder(batches_dir, batch_id) / _CANCELLED, b"")
+
+
+def is_cancelled(batches_dir: Path, batch_id: str) -> bool:
+    """Was the batch cancelled?"""
+    return (folder(batches_dir, batch_id) / _CANCELLED).is_file()
+
+
+def _keep(path: Path, content: bytes) -> None:
+    try:
+        durable.make_folders(path.parent)
+        durable.keep(path, content)
+    except AppendFailed as error:
+        raise AppendFailed(
+            error.message, hint="Make room or change the rights of the data directory, then submit again."
+        ) from error

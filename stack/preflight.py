@@ -1,0 +1,32 @@
+"""What the local stack needs before a start is worth trying: told at once, not by four failed starts and a log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from replay.contracts import Tier
+from replay.corpus import snapshot
+from replay.errors import ModelFileError
+from replay.models import catalogue, files, routing
+from replay.settings import Settings
+
+
+def check_needs(settings: Settings, wanted: Collection[str]) -> None:
+    """Look for the model files and the corpus that these programs need.
+
+    Raises:
+        ConfigurationError: A model's endpoint or key is missing or cannot be used.
+        CorpusError: There is no corpus for the local worker.
+        ModelFileError: The file of an embedded model is not here.
+    """
+    for tier in Tier:
+        name = routing.embedded_model(tier, settings)
+        if name is not None and f"model-{tier}" in wanted:
+            model = catalogue.find(name)
+            if not files.is_ready(model, settings.cache_dir):
+                raise ModelFileError(
+                    f"The file of {model.name} is not in {settings.cache_dir}.",
+                    hint="Fetch it with `replay models pull`, or set REPLAY_BASE_URL to an endpoint of your own.",
+                )
+    if "worker-local" in wanted and snapshot.current_version(settings.corpus_dir) is None:
+        snapshot.load(settings.corpus_dir)  # raises, and says how to build one

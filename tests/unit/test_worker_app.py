@@ -1,0 +1,54 @@
+"""The Celery application as it is configured, without a broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from replay.errors import BrokerUnavailable, ConfigurationError
+from replay.settings import Settings
+from replay.topology import ROUTES, Queue, TaskName
+from workers.app import default_concurrency, make_app
+from workers.launch import run_worker
+
+
+def test_the_application_registers_exactly_the_tasks_of_the_topology(tmp_path: Path) -> None:
+    """Names on the wire and registered names cannot drift apart."""
+    app = make_app(Settings(data_dir=tmp_path))
+    app.finalize()
+    assert {name for name in app.tasks if not name.startswith("celery.")} == {name.value for name in TaskName}
+    for task, queue in ROUTES.items():
+        assert app.amqp.router.route({}, task.value)["queue"].name == queue.value
+
+
+@pytest.mark.parametrize("remote_control", [False, True])
+def test_remote_control_and_events_follow_one_setting(tmp_path: Path, remote_control: bool) -> None:
+    """Off unless asked for; late acknowledgement, one message at a time and JSON always."""
+    conf = make_app(Settings(data_dir=tmp_path, remote_control=remote_control)).conf
+    assert conf.worker_enable_remote_control is remote_control
+    assert conf.worker_send_task_events is remote_control
+    assert conf.task_acks_late
+    assert conf.task_reject_on_worker_lost
+    assert conf.worker_prefetch_multiplier == 1
+    assert conf.accept_content == ["json"]
+    assert conf.task_ignore_result
+
+
+def test_the_large_models_lane_is_narrow_by_default(tmp_path: Path) -> None:
+    """One task at once there; as many as the model has slots elsewhere."""
+    settings = Settings(data_dir=tmp_path, local_slots=3)
+    assert default_concurrency(settings, [Queue.ESCALATION.value]) == 1
+    assert default_concurrency(settings, Queue.LOCAL.value) == 3
+    assert default_concurrency(settings, None) == 3
+
+
+def test_a_worker_that_cannot_run_says_why(tmp_path: Path) -> None:
+    """An unknown role, two writers, or no broker: an error for people before Celery starts."""
+    settings = Settings(data_dir=tmp_path)
+    with pytest.raises(ConfigurationError, match="role 'remote'"):
+        run_worker(settings, "remote")
+    with pytest.raises(ConfigurationError, match="one process"):
+        run_worker(settings, "writer", 2)
+    with pytest.raises(BrokerUnavailable):
+        run_worker(settings, "local")

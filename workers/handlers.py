@@ -1,0 +1,151 @@
+"""What happens to one message, from the lease to the commit. The order of the steps is the point: read downwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from pydantic import ValidationError
+
+from broker import cancelled, dead, starts
+from broker.claims import Push
+from broker.envelope import Envelope
+from evidence.format import MAX_BODY_BYTES
+from replay import identity, pipeline
+from replay.contracts import Bundle, EscalationOrder, Message, ReplayTask, State, Tier
+from replay.pipeline import Engine, Outcome
+from replay.topology import Queue, TaskName
+from workers.lease import Lease
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A decoded message: the task, the bundle if it brings one, and the attempt that it asks for."""
+
+    task: ReplayTask
+    bundle: Bundle | None
+    attempt: Callable[[Engine], Outcome]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What the two kinds of workers do differently: how a message is read."""
+
+    tier: Tier
+    decode: Callable[[dict[str, Any]], Order]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a handler works with, built once for each process."""
+
+    client: redis.Redis
+    engine: Engine
+    max_starts: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is committed: the evidence, and what goes to other queues."""
+
+    record: bytes
+    pushes: tuple[Push, ...] = ()
+
+
+def _local_order(payload: dict[str, Any]) -> Order:
+    task = ReplayTask.model_validate(payload)
+    return Order(task, None, lambda engine: pipeline.audit_local(task, engine))
+
+
+def _escalation_order(payload: dict[str, Any]) -> Order:
+    order = EscalationOrder.model_validate(payload)
+    return Order(order.task, order.bundle, lambda engine: pipeline.audit_escalated(order, engine))
+
+
+LOCAL = Lane(Tier.LOCAL, _local_order)
+ESCALATION = Lane(Tier.ESCALATION, _escalation_order)
+
+
+def handle(lane: Lane, payload: dict[str, Any], lease: Lease, desk: Desk) -> None:
+    """Bring one message to its commit. Raises only when the broker is gone, and then the message stays where it is."""
+    # It may have waited in this worker for longer than its lease lasts: then somebody else has it, and only they.
+    if not lease.renew():
+        logger.warning("%s: the lease ran out before the task began; another worker has it", lease.queue)
+        return
+
+    try:
+        order = lane.decode(payload)
+    except ValidationError as error:
+        # Dies before this commit: the message is redelivered and condemned then.
+        logger.error("%s: not a message of this lane: %s", lease.queue, _in_one_line(error))  # noqa: TRY400  no bug of ours
+        lease.condemn(f"payload: {_in_one_line(error)}")
+        return
+
+    # Counted before any work. Dies after this, anywhere below: the start counts, and a task that kills its worker each
+    # time ends as poison instead of going round for ever.
+    attempt_id = identity.attempt_id(order.task.run_id, lane.tier, order.task.options.repeat)
+    count = starts.count(desk.client, attempt_id)
+    if count > desk.max_starts:
+        result = _poisoned(order, lease.queue, payload, count - 1)
+    elif cancelled.is_cancelled(desk.client, order.task.batch_id):
+        result = Result(_ended(order, State.CANCELLED, "the batch was cancelled"))
+    else:
+        with lease.kept():
+            result = _attempted(order, desk.engine)
+
+    # The one commit: evidence, the order for the other lane, the end of the lease and of the count, all or nothing.
+    # Dies before it: the message is redelivered and the attempt is made again. Dies after it: nothing is left to do.
+    # Its reply is lost with the connection: it is sent again, finds no lease, and publishes nothing twice.
+    if not lease.commit(result.record, attempt_id=attempt_id, pushes=result.pushes):
+        logger.warning("%s: the lease on %s was lost; its outcome is not published", lease.queue, order.task.run_id)
+
+
+def _attempted(order: Order, engine: Engine) -> Result:
+    try:
+        outcome = order.attempt(engine)
+        record = _wire(outcome.run)
+        if len(record) > MAX_BODY_BYTES:
+            return Result(
+                _ended(order, State.FAILED, f"too large: the record has {len(record)} bytes", with_bundle=False)
+            )
+        if outcome.escalation is None:
+            return Result(record)
+        return Result(record, (Push(Queue.ESCALATION.value, _sealed(outcome.escalation)),))
+    except Exception as error:
+        # A bug of ours or a broken installation: told in the evidence, never retried until it passes.
+        logger.exception("%s: the attempt failed in an unforeseen way", order.task.run_id)
+        said = str(error).encode("utf-8", "backslashreplace").decode()
+        return Result(_ended(order, State.FAILED, f"unforeseen: {type(error).__name__}: {said:.2000}"))
+
+
+def _poisoned(order: Order, queue: str, payload: dict[str, Any], times: int) -> Result:
+    cause = f"poison: started {times} times without an end; the worker died or ran out of time each time"
+    logger.error("%s: %s is %s", queue, order.task.run_id, cause)
+    letter = dead.letter(queue, cause, identity.canonical_json(payload))
+    return Result(_ended(order, State.FAILED, cause), (Push(Queue.DEAD.value, dead.wire(letter)),))
+
+
+def _ended(order: Order, state: State, reason: str, *, with_bundle: bool = True) -> bytes:
+    bundle = order.bundle if with_bundle else None
+    return _wire(pipeline.end_without_attempt(order.task, state, reason, bundle=bundle))
+
+
+def _sealed(order: EscalationOrder) -> bytes:
+    message_id = f"{order.task.run_id}:{Tier.ESCALATION}"
+    return Envelope(TaskName.AUDIT_ESCALATION, message_id, order.wire()).sealed(Queue.ESCALATION)
+
+
+def _wire(message: Message) -> bytes:
+    return identity.canonical_json(message.wire())
+
+
+def _in_one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place}: {first['msg']}{more}"

@@ -1,0 +1,86 @@
+"""What a worker process holds: the corpus, loaded once before the fork and shared, and what must be made after it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from broker.claims import Claims
+from broker.connection import connect
+from replay.contracts import Bundle, ReplayTask
+from replay.corpus.retrieval import CurrentRetriever
+from replay.models.client import ModelClient
+from replay.pipeline import Engine, Retriever
+from replay.prompting import PromptLimits
+from replay.settings import Settings
+from workers.handlers import Desk
+
+# Enough for a broker that restarts: the pauses between these tries add up to about ten seconds.
+PATIENCE = 14
+
+
+class SharedRetriever:
+    """The corpus, loaded at most once: before the fork by a local worker, at first need by whoever else asks.
+
+    Args:
+        settings: Say where the corpus lies.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loaded: Retriever | None = None
+
+    def load(self) -> Retriever:
+        """Return the index, loading it if it is not there yet.
+
+        Raises:
+            CorpusError: There is no corpus, or it is damaged.
+        """
+        if self._loaded is None:
+            self._loaded = CurrentRetriever(self._settings.corpus_dir, self._settings)
+        return self._loaded
+
+    def retrieve(self, task: ReplayTask) -> Bundle:
+        """Return the bundle of a task."""
+        return self.load().retrieve(task)
+
+
+@dataclass(frozen=True)
+class _Here:
+    """What belongs to one process."""
+
+    pid: int
+    desk: Desk
+    claims: Claims
+
+
+class Runtime:
+    """The parts of one worker.
+
+    Args:
+        settings: From the composition root.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.retriever = SharedRetriever(settings)
+        self._made: _Here | None = None
+
+    @property
+    def desk(self) -> Desk:
+        """The handler's tools of this process."""
+        return self._here().desk
+
+    @property
+    def claims(self) -> Claims:
+        """The broker's side of this process's leases."""
+        return self._here().claims
+
+    def _here(self) -> _Here:
+        # Connections do not survive a fork: every process makes its own, at its first task.
+        if self._made is None or self._made.pid != os.getpid():
+            client = connect(self.settings, patience=PATIENCE)
+            limits = PromptLimits(exemplars=self.settings.exemplars_shown)
+            engine = Engine(self.retriever, ModelClient(self.settings), limits)
+            self._made = _Here(os.getpid(), Desk(client, engine, self.settings.max_starts), Claims(client))
+        return self._made
