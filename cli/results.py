@@ -12,10 +12,11 @@ from cli import console
 from cli.tables import print_summary, results_table
 from evidence.reader import EvidenceReader
 from producer import manifest
+from producer.gold import read_gold
 from producer.manifest import Batch
 from producer.results import results as join
 from producer.results import to_csv, to_jsonl
-from producer.summary import read_gold, summarise
+from producer.summary import summarise
 from replay.errors import InputError
 from replay.settings import Settings
 

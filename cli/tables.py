@@ -10,48 +10,48 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import console
+from producer.gold import KnownAnswer
 from producer.progress import Progress
 from producer.results import Result
 from producer.summary import Summary
-from replay.contracts import Ruling, State
+from replay.contracts import State
 
-_COLOURS = {State.ACCEPTED: "green", State.REJECTED: "yellow", State.FAILED: "red", State.CANCELLED: "dim"}
+_COLOURS: dict[str, str] = {State.ACCEPTED: "green", State.REJECTED: "yellow", State.FAILED: "red"}
 _QUIET_S = 10.0
 
 
-def results_table(rows: list[Result], gold: dict[str, Ruling] | None = None) -> Table:
-    """One row a task: what was asked, how it ended, what the answer rests on."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("task", "state", "tier", "verdict"):
-        table.add_column(column, no_wrap=True)
-    if gold is not None:
-        table.add_column("gold", no_wrap=True)
-    table.add_column("claimed → found", overflow="ellipsis", no_wrap=True, max_width=30)
-    table.add_column("rests on", overflow="fold")
-    table.add_column("s", justify="right")
+def results_table(rows: list[Result], known: dict[str, KnownAnswer] | None = None) -> Table:
+    """One row a task: how it ended and who answered, the answer (against gold, if known), and what it rests on."""
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("task", overflow="fold", max_width=34)
+    table.add_column("state", no_wrap=True)
+    table.add_column("answer" if known is None else "answer · gold", no_wrap=True)
+    table.add_column("claimed → found", overflow="fold", max_width=30)
+    table.add_column("rests on, or why not", overflow="fold")
     for row in rows:
-        values = f"{row.expected} → {row.found}" if row.found is not None else ""
         accepted = row.state == State.ACCEPTED
         basis = row.citation or "" if accepted else "; ".join(dict.fromkeys(r.partition(":")[0] for r in row.reasons))
-        cells = [
+        table.add_row(
             Text(row.custom_id),
-            Text(row.state, style=_COLOURS.get(State(row.state), "") if row.state in set(State) else "dim"),
-            Text(row.tier or ""),
-            Text(row.ruling or ""),
-        ]
-        if gold is not None:
-            cells.append(_against(row, gold.get(row.custom_id)))
-        table.add_row(*cells, Text(values), Text(basis), Text(f"{row.seconds:.1f}" if row.seconds else ""))
+            Text(f"{row.state} {row.tier or ''}", style=_COLOURS.get(row.state, "dim")),
+            _answer(row, None if known is None else known.get(row.custom_id)),
+            Text(f"{row.expected} → {row.found}" if row.found is not None else ""),
+            Text(basis),
+        )
     return table
 
 
-def _against(row: Result, known: Ruling | None) -> Text:
-    if known is None:
-        return Text("")
+def _answer(row: Result, known: KnownAnswer | None) -> Text:
+    said = row.ruling or ""
     if row.state != State.ACCEPTED:
-        return Text(known.value, style="dim")
-    right = row.ruling == known
-    return Text(f"{known.value} {'✓' if right else '✗'}", style="green" if right else "bold red")
+        # The gate let nothing out: what the model said is shown, and counts for nothing.
+        return Text(f"({said})" if said else "", style="dim") + Text(f" · {known.ruling}" if known else "", style="dim")
+    if known is None:
+        return Text(said)
+    if said != known.ruling:
+        return Text(f"{said} · {known.ruling} ✗", style="bold red")
+    # One tick for the right answer, a second one for resting on the very line that decides it.
+    return Text(f"{said} · {known.ruling} {'✓✓' if known.rests_on(row) else '✓'}", style="green")
 
 
 def print_summary(summary: Summary) -> None:
@@ -62,8 +62,8 @@ def print_summary(summary: Summary) -> None:
     if summary.gold is not None:
         gold = summary.gold
         console.out.print(
-            f"against gold ({gold.total}): {gold.correct} accepted and right, "
-            f"[bold]{gold.false_accepts} accepted and wrong[/], "
+            f"against gold ({gold.total}): {gold.correct} accepted and right, {gold.correct_on_line} of them on the "
+            f"deciding line; [bold]{gold.false_accepts} accepted and wrong[/]; "
             f"{gold.rejected + gold.false_rejects} left undecided ({gold.false_rejects} of them with the right answer)"
         )
     if summary.seconds_p50 is not None and summary.seconds_p95 is not None:

@@ -1,40 +1,15 @@
-"""A batch in numbers: how its tasks ended, what they took, and how that compares with a gold file."""
+"""A batch in numbers: how its tasks ended, what they took, and how that compares with known answers."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from producer.gold import Gold, KnownAnswer, compare
 from producer.results import WAITING, Result
-from replay.contracts import Ruling, State, Tier
-from replay.errors import InputError
-
-
-@dataclass(frozen=True)
-class Gold:
-    """Results against known answers. Tasks without one, or that have not ended, are not counted.
-
-    Attributes:
-        total: Ended tasks with a known answer.
-        correct: Accepted, with the known ruling.
-        false_accepts: Accepted, with another ruling.
-        undecided: Accepted as `unsure`: neither right nor wrong.
-        false_rejects: Rejected, although the last answer had the known ruling.
-        rejected: All others that were rejected, rightly.
-        other: Failed or cancelled.
-    """
-
-    total: int = 0
-    correct: int = 0
-    false_accepts: int = 0
-    undecided: int = 0
-    false_rejects: int = 0
-    rejected: int = 0
-    other: int = 0
+from replay.contracts import State, Tier
 
 
 @dataclass(frozen=True)
@@ -70,12 +45,12 @@ class Summary:
     gold: Gold | None = None
 
 
-def summarise(rows: Sequence[Result], gold: dict[str, Ruling] | None = None) -> Summary:
+def summarise(rows: Sequence[Result], known: dict[str, KnownAnswer] | None = None) -> Summary:
     """Put a batch into numbers.
 
     Args:
         rows: Its results.
-        gold: Known rulings by `custom_id`, from `read_gold`.
+        known: Known answers by `custom_id`, from `read_gold`.
     """
     states = Counter(row.state for row in rows)
     tiers = Counter(row.tier for row in rows if row.state == State.ACCEPTED)
@@ -98,54 +73,8 @@ def summarise(rows: Sequence[Result], gold: dict[str, Ruling] | None = None) -> 
         seconds_mean=sum(ended) / len(ended) if ended else None,
         seconds_p50=_nearest_rank(ended, 0.5),
         seconds_p95=_nearest_rank(ended, 0.95),
-        gold=None if gold is None else _against(rows, gold),
+        gold=None if known is None else compare(rows, known),
     )
-
-
-def read_gold(path: Path) -> dict[str, Ruling]:
-    """Known rulings by `custom_id`: JSONL, of which only the keys `custom_id` and `verdict` are read.
-
-    Raises:
-        InputError: The file cannot be read, or a line has no such keys.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The gold file {path} cannot be read: {error}.", hint="Check the path.") from error
-    known: dict[str, Ruling] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-            known[value["custom_id"]] = Ruling(value["verdict"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"Line {number} of {path} is no known answer: {error}.",
-                hint='A line is {"custom_id": "…", "verdict": "pass"} or "fail".',
-            ) from error
-    return known
-
-
-def _against(rows: Sequence[Result], gold: dict[str, Ruling]) -> Gold:
-    counts: Counter[str] = Counter()
-    for row in rows:
-        if row.custom_id in gold and row.state not in {WAITING, State.ESCALATED}:
-            counts[_kind(row, gold[row.custom_id])] += 1
-    return Gold(total=sum(counts.values()), **counts)
-
-
-def _kind(row: Result, known: Ruling) -> str:
-    right = row.ruling == known
-    match row.state:
-        case State.ACCEPTED if right:
-            return "correct"
-        case State.ACCEPTED:
-            return "undecided" if row.ruling == Ruling.UNSURE else "false_accepts"
-        case State.REJECTED:
-            return "false_rejects" if right else "rejected"
-        case _:
-            return "other"
 
 
 def _nearest_rank(ordered: Sequence[float], share: float) -> float | None:

@@ -67,7 +67,14 @@ def _choices(task: ReplayTask, bundle: Bundle) -> list[dict[str, Any]]:
     for line in bundle.lines:
         stated: dict[str, None] = {}
         for value in claimed:
-            stated.update(dict.fromkeys(candidate.text for candidate in values.stated(line.text, value)))
+            stated.update(
+                dict.fromkeys(
+                    candidate.text
+                    for candidate in values.stated(line.text, value)
+                    # Another word of the claim names its subject; it can neither confirm nor refute.
+                    if candidate.same(value) or not values.occurs(candidate, task.text)
+                )
+            )
         if stated:
             choices.append(
                 _object(

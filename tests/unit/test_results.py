@@ -9,9 +9,10 @@ import pytest
 
 from evidence.reader import EvidenceReader
 from producer import manifest
+from producer.gold import Gold, KnownAnswer, read_gold
 from producer.manifest import Batch
 from producer.results import COLUMNS, WAITING, Result, result_of, results, to_csv, to_jsonl
-from producer.summary import Gold, read_gold, summarise
+from producer.summary import summarise
 from replay.contracts import Ruling, State, Tier
 from replay.errors import InputError
 from replay.settings import Settings
@@ -125,7 +126,9 @@ def test_an_empty_summary_has_no_seconds() -> None:
 )
 def test_each_ending_against_its_known_answer(state: State, ruling: str | None, kind: str) -> None:
     """Where the known ruling is `pass`, each ending counts as exactly one thing."""
-    summary = summarise([Result("known", "", state, ruling=ruling), Result("other", "", state)], {"known": Ruling.PASS})
+    summary = summarise(
+        [Result("known", "", state, ruling=ruling), Result("other", "", state)], {"known": KnownAnswer(Ruling.PASS)}
+    )
     assert summary.gold == Gold(total=1, **{kind: 1})
 
 
@@ -133,9 +136,22 @@ def test_a_gold_file_is_read_by_its_two_keys(tmp_path: Path) -> None:
     """Other keys are the proof's business; a line without the two is named."""
     file = tmp_path / "x.gold.jsonl"
     file.write_text('{"custom_id": "a", "verdict": "fail", "package": "celery"}\n\n')
-    assert read_gold(file) == {"a": Ruling.FAIL}
+    assert read_gold(file) == {"a": KnownAnswer(Ruling.FAIL)}
     file.write_text('{"custom_id": "a", "verdict": "perhaps"}\n')
     with pytest.raises(InputError, match="Line 1 of"):
         read_gold(file)
     with pytest.raises(InputError, match="cannot be read"):
         read_gold(tmp_path / "none")
+
+
+def test_a_right_answer_on_the_deciding_line_is_told_from_a_lucky_one() -> None:
+    """The same ruling counts as grounded only where the very line that decides the task is cited."""
+    known = {
+        "a": KnownAnswer(Ruling.FAIL, "app/defaults.py", "size = 4"),
+        "b": KnownAnswer(Ruling.FAIL, "x.py", "y = 1"),
+    }
+    rows = [
+        Result("a", "", "accepted", ruling="fail", citation="app/defaults.py:7", quote="size = 4"),
+        Result("b", "", "accepted", ruling="fail", citation="other.py:7", quote="y = 1"),
+    ]
+    assert summarise(rows, known).gold == Gold(total=2, correct=2, correct_on_line=1)
