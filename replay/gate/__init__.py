@@ -35,6 +35,7 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         binding.asserts_value,
         algebra.pass_is_shown,
         algebra.fail_is_shown,
+        algebra.absence_is_not_pointed_at,
         coverage.answers_checklist,
     ),
 )

@@ -6,10 +6,18 @@ same kind, and not the asserted one. `unsure` is honest and never accepted: it g
 
 from __future__ import annotations
 
+import re
+
 from replay import values
 from replay.contracts import Reason, Ruling
 from replay.corpus.tokens import query_tokens, tokens
 from replay.gate.case import Case
+
+_EXISTENCE = re.compile(
+    r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|"
+    r"(?:has|have|there is) an? (?:\w+ )?(?:class|setting|option|function|method|attribute|parameter|command))\b",
+    re.IGNORECASE,
+)
 
 
 def is_decided(case: Case) -> list[Reason]:
@@ -82,6 +90,20 @@ def fail_is_shown(case: Case) -> list[Reason]:
             if values.occurs(expected, span.quote)
         ]
     return reasons
+
+
+def absence_is_not_pointed_at(case: Case) -> list[Reason]:
+    """That a thing does not exist cannot be shown by citing another thing: such a claim can pass, never fail."""
+    claim = _EXISTENCE.search(case.task.text)
+    if case.answer.verdict is not Ruling.FAIL or claim is None:
+        return []
+    return [
+        Reason(
+            rule="verdict.fail_of_existence",
+            message="the claim is that something exists; no cited line can show that it does not",
+            span=claim[0],
+        )
+    ]
 
 
 def _is_own_word(found: values.Value, task: str) -> bool:

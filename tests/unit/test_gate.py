@@ -99,6 +99,14 @@ def test_refuses_a_value_that_is_only_mentioned_in_a_message() -> None:
     assert "binding.mentioned" in rules(claim, make_reply(line="L2", found="pickle", expected="pickle"), source=source)
 
 
+def test_absence_is_never_accepted_from_a_pointed_line() -> None:
+    """A claim that a class exists is not refuted by a line with another class."""
+    source = "class ExponentialBackoff(AbstractBackoff):\n    ...\n"
+    reply = make_reply(line="L1", found="ExponentialBackoff", expected="FibonacciBackoff")
+    claim = "Verify that kombu's Redis channel ships a FibonacciBackoff class."
+    assert "verdict.fail_of_existence" in rules(claim, reply, source=source)
+
+
 def test_refuses_1000_where_the_source_says_10000() -> None:
     """Numbers compare as values, never as substrings."""
     source = "class Cache:\n    max_size: int = 10000\n"

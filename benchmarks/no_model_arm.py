@@ -1,0 +1,159 @@
+"""The arm without a model: the first line that retrieval offers and the first value in it, judged by the same gate.
+
+A model tier earns its place by beating this. Measured on the audit tasks, on whose results the gate's thresholds were
+chosen, and on the exemplars of the playbook as claims, which were not looked at for it.
+
+    python benchmarks/no_model_arm.py [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from replay import answers, gate, identity
+from replay.contracts import Generation, ReplayTask, Ruling
+from replay.corpus import snapshot, sources
+from replay.corpus.retrieval import SnapshotRetriever
+from replay.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("package:celery", "package:kombu", "package:redis")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A claim with its known ruling and the line that decides it."""
+
+    name: str
+    text: str
+    checklist: tuple[str, ...]
+    ruling: Ruling
+    path: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How the claims of one set came out."""
+
+    claims: str
+    count: int
+    right: int
+    right_on_line: int
+    wrong: int
+    undecided: int
+
+
+def audit_tasks() -> list[Known]:
+    """The 40 tasks of data/tasks with their gold."""
+    gold = {row["custom_id"]: row for row in _rows("data/gold/celery-audit.gold.jsonl")}
+    return [
+        Known(
+            row["custom_id"],
+            row["task"],
+            tuple(row.get("checklist", ())),
+            Ruling(gold[row["custom_id"]]["verdict"]),
+            gold[row["custom_id"]]["path"],
+            gold[row["custom_id"]]["pattern"],
+        )
+        for row in _rows("data/tasks/celery-audit.jsonl")
+    ]
+
+
+def playbook_claims() -> list[Known]:
+    """The exemplars of the playbook, taken as claims."""
+    found = []
+    for row in _rows("data/playbooks/celery-playbook.jsonl"):
+        if row["kind"] == "exemplar":
+            said = dict(line.split(": ", 1) for line in row["text"].splitlines() if ": " in line)
+            proof = row["proof"]
+            found.append(Known(row["id"], row["title"], (), Ruling(said["Verdict"]), proof["path"], proof["pattern"]))
+    return found
+
+
+def top_line_reply(schema: dict[str, Any]) -> str:
+    """What a model would write that always takes the first choice the schema offers."""
+    reply = _first_instance(schema)
+    for check in reply.get("checks", {}):
+        reply["checks"][check] = "pass"
+    return json.dumps(reply)
+
+
+def measure(name: str, claims: list[Known], retriever: SnapshotRetriever) -> Arm:
+    """Judge the top line of each claim."""
+    right = on_line = wrong = 0
+    for claim in claims:
+        hashed = identity.task_hash(claim.text, claim.checklist)
+        task = ReplayTask(
+            run_id="run_bench",
+            batch_id="batch_bench",
+            custom_id=claim.name,
+            task_hash=hashed,
+            text=claim.text,
+            checklist=claim.checklist,
+        )
+        bundle = retriever.retrieve(task)
+        content = top_line_reply(answers.schema(task, bundle))
+        generation = Generation(
+            model="none", endpoint="none", response_format="json_schema", content=content, finish_reason="stop"
+        )
+        answer, verdict = gate.judge(task, bundle, generation)
+        if answer is None or not verdict.accepted:
+            continue
+        if answer.verdict != claim.ruling:
+            wrong += 1
+            continue
+        right += 1
+        cite = answer.findings[0].cites[0]
+        on_line += (bundle.records()[cite.record_id].path, cite.quote) == (claim.path, claim.line)
+    return Arm(name, len(claims), right, on_line, wrong, len(claims) - right - wrong)
+
+
+def main() -> None:
+    """Build the corpus in a temporary place, measure both sets, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        records = [record for package in PACKAGES for record in sources.read(package)[0]]
+        retriever = SnapshotRetriever(snapshot.write(records, Path(folder)), Settings())
+        arms = [
+            measure("audit tasks", audit_tasks(), retriever),
+            measure("playbook exemplars", playbook_claims(), retriever),
+        ]
+    if options.json:
+        print(json.dumps([asdict(arm) for arm in arms], indent=2))
+        return
+    print(f"{'claims':20} {'count':>5} {'right':>6} {'on line':>8} {'wrong':>6} {'undecided':>10}")
+    for arm in arms:
+        print(f"{arm.claims:20} {arm.count:5} {arm.right:6} {arm.right_on_line:8} {arm.wrong:6} {arm.undecided:10}")
+
+
+def _first_instance(schema: dict[str, Any]) -> Any:
+    match schema:
+        case {"anyOf": [first, *_]}:
+            return _first_instance(first)
+        case {"const": value}:
+            return value
+        case {"enum": [value, *_]}:
+            return value
+        case {"properties": dict(properties)}:
+            return {name: _first_instance(part) for name, part in properties.items()}
+        case {"items": dict(items)}:
+            return [_first_instance(items)]
+        case _:
+            return ""
+
+
+def _rows(path: str) -> list[dict[str, Any]]:
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+if __name__ == "__main__":
+    main()
