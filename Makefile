@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --extra embedded --universal --pyth
   --no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test bench lint format types contracts check lock clean
+.PHONY: help setup quickstart test bench lint format types contracts check docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,12 +41,15 @@ format: setup ## Apply the style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 types: setup ## Check types, strictly
-	@$(BIN)/mypy && $(BIN)/mypy tests benchmarks
+	@$(BIN)/mypy && $(BIN)/mypy --explicit-package-bases tests benchmarks
 
 contracts: setup ## Check who may import whom
 	@$(BIN)/lint-imports
 
 check: lint types contracts test ## All of the above
+
+docs: setup ## Write docs/cli.md and docs/configuration.md anew
+	@$(BIN)/python docs/generate.py
 
 lock: ## Resolve pyproject.toml into the two locks anew: what runs, and what develops
 	@test -x $(BIN)/uv || { echo "Run make setup first."; exit 2; }
