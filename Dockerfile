@@ -21,8 +21,8 @@ COPY workers workers
 COPY dashboard dashboard
 COPY stack stack
 COPY cli cli
-# The lock has installed every dependency; this adds only the package itself.
-RUN pip install --no-cache-dir --no-deps .
+# The lock has installed every dependency and the build backend; this adds only the package itself.
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 COPY data/tasks data/tasks
 COPY data/playbooks data/playbooks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +21,15 @@ from rich.progress import (
 
 from replay.errors import ReplayError
 
-out = Console(highlight=False)
+_FILE_WIDTH = 160
+
+
+def _width() -> int | None:
+    """Columns for what is not shown on a terminal, where nothing is too narrow; None lets the terminal decide."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
+
+
+out = Console(highlight=False, width=_width())
 err = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of words for people.")]

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from cli import console
 from evidence import verify as proof
@@ -56,7 +56,8 @@ def show(
     if not entries:
         raise InputError(f"there is no evidence of {run!r}", hint="`replay evidence tail` lists ids.")
     if as_json:
-        console.print_json([entry.record | {"chain": dataclasses.asdict(entry.chain)} for entry in entries])
+        chains = [{"seq": entry.chain.seq, "prev": entry.chain.prev, "hash": entry.chain.hash} for entry in entries]
+        console.print_json([entry.record | {"chain": chain} for entry, chain in zip(entries, chains, strict=True)])
         return
     for entry in entries:
         if entry.record["schema"] != "replay_run.v1":
@@ -103,10 +104,12 @@ def _print_line(record: dict[str, Any], as_json: bool) -> None:
     attempt = record.get("attempt") or {}
     answer = attempt.get("answer") or {}
     rules = ", ".join(sorted({reason["rule"] for reason in (attempt.get("verdict") or {}).get("reasons", ())}))
+    # Of an attempt without a verdict, and of an end without an attempt, this is all that there is to say.
+    why = rules or record.get("reason") or ""
     console.out.print(
         f"{record.get('recorded_at', ''):29} {record['id']}  {attempt.get('tier', '-'):10} "
         f"{record.get('state', record['schema']):9} {answer.get('verdict', ''):6} "
-        f"{record.get('custom_id', '')}  {rules}",
+        f"{record.get('custom_id', '')}  {why}",
         soft_wrap=True,
         markup=False,
     )
@@ -124,12 +127,11 @@ def _print_run(run: ReplayRun, *, seq: int, digest: str) -> None:
         cited = {
             cite.line_id for f in (attempt.answer.findings if attempt and attempt.answer else ()) for cite in f.cites
         }
-        table = Table("", "line", "where", "score", box=None, header_style="dim", show_edge=False)
         for line in run.bundle.lines:
-            mark = "[bold green]▶[/]" if line.line_id in cited else ""
+            mark, style = ("▶", "bold green") if line.line_id in cited else (" ", "")
             where = f"{records[line.record_id].path}:{line.line_no}"
-            table.add_row(f"{mark} {line.line_id}", line.text.replace("[", r"\["), where, f"{line.score:.2f}")
-        console.out.print(table)
+            console.out.print(Text(f"{mark} {line.line_id} {where}", style=style or "dim"), soft_wrap=True)
+            console.out.print(Text(f"     {line.text}", style=style), soft_wrap=True)
     if attempt and attempt.answer:
         for finding in attempt.answer.findings:
             console.out.print(f"expected {finding.expected!r}, found {finding.found!r}", markup=False)

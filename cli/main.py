@@ -8,9 +8,11 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from cli import ab, broker, console, corpus, doctor, evidence, models, quickstart, results, run, stack, submit, worker
-from replay.errors import ReplayError
+from replay.errors import ConfigurationError, ReplayError
+from replay.settings import Settings
 
 app = typer.Typer(
     name="replay",
@@ -20,6 +22,9 @@ app = typer.Typer(
     epilog="Exit codes: 0 done · 1 done, but something ended failed · 2 wrong input or set-up · "
     "3 broker or model does not answer · 4 evidence · 130 Ctrl-C. Settings: REPLAY_* variables, see `replay doctor`.",
 )
+
+
+_CTRL_C = 130
 
 
 def _print_version(wanted: bool) -> None:
@@ -59,14 +64,31 @@ def main() -> None:
     try:
         app()
     except ReplayError as error:
-        console.print_error(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console.note("stopped; nothing is lost: run the same command again to go on")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output went away (`replay evidence tail | head`): not an error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_told(error))
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        sys.exit(_told(_wrong_settings(error)))
+    except SystemExit as end:
+        # Typer turns Ctrl-C and a broken pipe into exits of its own; the second one is told by its cause alone.
+        if end.code == _CTRL_C:
+            console.note("stopped; nothing is lost: run the same command again to go on")
+        if isinstance(end.__context__, BrokenPipeError):
+            # The reader of our output went away (`replay evidence tail | head`): not an error of ours.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(0)
+        raise
+
+
+def _told(error: ReplayError) -> int:
+    console.print_error(error)
+    return error.exit_code
+
+
+def _wrong_settings(error: ValidationError) -> ConfigurationError:
+    # What was given is not repeated: it may be a key.
+    faults = [f"REPLAY_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
+    return ConfigurationError("; ".join(faults), hint="Correct it, or unset it for the default.")
 
 
 if __name__ == "__main__":

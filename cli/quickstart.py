@@ -68,7 +68,9 @@ def quickstart(
         raise
     if not ran_before:
         supervise.down(settings, on_step=show_step)
-    _report(submission.batch, settings, time.monotonic() - began, nothing_new=submission.enqueued == 0)
+    _report(
+        submission.batch, settings, time.monotonic() - began, nothing_new=submission.already_done == submission.total
+    )
 
 
 def _build_corpus(settings: Settings) -> None:

@@ -94,7 +94,7 @@ def submit(
             batch = manifest.load(settings.batches_dir, batch.batch_id)
             if manifest.is_cancelled(settings.batches_dir, batch.batch_id):
                 raise InputError(
-                    f"Batch {batch.batch_id} was cancelled.", hint="Submit it as a new batch with a nonce of its own."
+                    f"Batch {batch.batch_id} was cancelled.", hint="`--again` submits the same tasks as a new batch."
                 )
         else:
             manifest.write(batch, settings.batches_dir)

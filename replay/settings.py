@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     escalation_slots: int = Field(1, ge=1, description="The same for the large model: this lane is narrow on purpose.")
     connect_timeout_s: float = Field(5.0, description="Time to connect to a model endpoint.")
     read_timeout_s: float = Field(300.0, description="Time without a byte from a model endpoint.")
-    transport_tries: int = Field(4, ge=1, description="HTTP requests for one generation before it counts as failed.")
+    transport_tries: int = Field(8, ge=1, description="HTTP requests for one generation before it counts as failed.")
     temperature: float = Field(0.0, ge=0, description="Sampling temperature of both tiers.")
     max_tokens: int = Field(320, ge=16, description="Upper bound of one answer.")
     seed: int = Field(7, description="Sampling seed, where the server takes one.")

@@ -37,7 +37,7 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float) -> list[int]:
     """Send TERM, TERM again after a quarter of the patience, KILL after all of it; return the pids that were killed.
 
     Only the heads of process trees get the TERM: a worker's children finish their work at their parent's word. The
-    second one makes a worker hand back what it has not finished within ten seconds.
+    second one makes a worker hand back what it has not finished within five seconds.
     """
     everyone = list(processes)
     pids = {process.pid for process in everyone}

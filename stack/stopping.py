@@ -12,13 +12,13 @@ from stack.paths import StackPaths
 from stack.programs import Program
 from stack.progress import OnStep, Step
 
-# Room for a worker's second TERM and the ten seconds that it gives its tasks then.
+# Room for a worker's second TERM and the few seconds that it gives its tasks then.
 ORPHAN_PATIENCE_S = 18.0
 
 _POLL_S = 0.1
 _SUPERVISOR_STOP_S = 15.0
 _DRAIN_S = 30.0
-# A worker's second TERM gives its tasks ten seconds before they go back on their queue.
+# A worker's second TERM gives its tasks five seconds before they go back on their queue.
 _HAND_BACK_S = 13.0
 
 

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import redis
 
@@ -27,7 +27,7 @@ from replay.contracts import TERMINAL, Tier
 from replay.corpus import snapshot
 from replay.errors import BrokerUnavailable
 from replay.settings import Settings
-from replay.topology import Queue, TaskName
+from replay.topology import EVIDENCE_STREAM, Queue, TaskName
 from tests.factories import make_bundle, make_task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -270,3 +270,10 @@ class Stack:
 
     def _beats(self, process: Process) -> bool:
         return any(beat.pid == process.pid for beat in heartbeat.alive(self.client))
+
+
+def stream_records(client: redis.Redis) -> list[bytes]:
+    """The records that lie on the evidence stream."""
+    # redis-py's types allow every shape that a reply could have under any of its options.
+    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(EVIDENCE_STREAM))
+    return [fields[b"record"] for _, fields in entries]

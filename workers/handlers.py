@@ -102,7 +102,7 @@ def handle(lane: Lane, payload: dict[str, Any], lease: Lease, desk: Desk) -> Non
     # Dies before it: the message is redelivered and the attempt is made again. Dies after it: nothing is left to do.
     # Its reply is lost with the connection: it is sent again, finds no lease, and publishes nothing twice.
     if not lease.commit(result.record, attempt_id=attempt_id, pushes=result.pushes):
-        logger.warning("%s: the lease on %s was lost; its outcome is not published", lease.queue, order.task.run_id)
+        logger.warning("%s: the lease on %s was lost; this call published nothing", lease.queue, order.task.run_id)
 
 
 def _attempted(order: Order, engine: Engine) -> Result:

@@ -8,6 +8,7 @@ import socket
 from broker.connection import connect
 from replay.contracts import Tier
 from replay.errors import ConfigurationError
+from replay.models import routing
 from replay.settings import Settings
 from replay.topology import Queue
 from workers import writer
@@ -29,7 +30,7 @@ def run_worker(settings: Settings, role: str, concurrency: int | None = None, *,
         log_level: Of the worker's logging.
 
     Raises:
-        ConfigurationError: No such role, or more than one writer.
+        ConfigurationError: No such role, more than one writer, or no endpoint or key for the model of the role.
         BrokerUnavailable: The broker does not answer.
         CorpusError: A local worker finds no corpus.
         EvidenceError: The writer cannot take the log, or a write failed.
@@ -44,10 +45,12 @@ def run_worker(settings: Settings, role: str, concurrency: int | None = None, *,
         raise ConfigurationError(f"no worker has the role {role!r}", hint="the roles are: local, escalation, writer")
     # Told here, in words, what Celery would tell in a traceback or retry for ever.
     connect(settings)
+    tier = Tier(role)
+    routing.route(routing.model_for(tier, settings), tier, settings)
     app = make_app(settings)
     if role == Tier.LOCAL:
         app.runtime.retriever.load()
-    queue = _QUEUES[Tier(role)].value
+    queue = _QUEUES[tier].value
     worker = app.Worker(
         hostname=f"{role}-{os.getpid()}@{socket.gethostname()}",
         queues=[queue],

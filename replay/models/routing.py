@@ -103,7 +103,9 @@ def _plain_base(tier: Tier, settings: Settings) -> tuple[str, str] | None:
 
 
 def _plain_key(base: str, settings: Settings) -> SecretStr | None:
-    """The key of `base_url`; it never goes to another host, which the escalation endpoint may be."""
+    """The key of that endpoint; the one of `base_url` never goes to another host, which escalation's may be."""
+    if settings.escalation_base_url and base == settings.escalation_base_url and settings.escalation_api_key:
+        return _key(settings.escalation_api_key, "REPLAY_ESCALATION_API_KEY")
     if settings.base_url and urlsplit(base)[:2] == urlsplit(settings.base_url)[:2]:
         return _key(settings.api_key, "REPLAY_API_KEY")
     return None

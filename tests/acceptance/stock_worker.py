@@ -11,7 +11,7 @@ app = Celery("stock", broker=os.environ["STOCK_BROKER"])
 app.conf.update(task_acks_late=True, task_ignore_result=True, broker_connection_retry_on_startup=True)
 
 
-@app.task(name="replay.audit_local")
+@app.task(name="replay.audit_local")  # type: ignore[untyped-decorator]  # Celery is not typed
 def audit_local(payload: dict[str, str]) -> None:
     """Note that the task ran."""
     with Path(os.environ["STOCK_DONE"]).open("a") as done:

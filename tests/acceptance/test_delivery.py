@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -167,6 +168,10 @@ def test_a_second_sigterm_hands_back_what_runs(data_dir: Path, broker_url: str) 
         assert (found.waiting[Queue.LOCAL], found.in_flight[Queue.LOCAL]) == (3, 0), worker.output
 
 
+def _started(model: ScriptedModel, times: int) -> bool:
+    return model.count == times
+
+
 def test_a_task_that_kills_its_process_ends_as_poison(data_dir: Path, broker_url: str) -> None:
     """After two starts it is a dead letter and a failed run; the tasks behind it are not held up."""
     with _stack(data_dir, broker_url, delay_s=60.0, max_starts=2) as (stack, model):
@@ -174,7 +179,7 @@ def test_a_task_that_kills_its_process_ends_as_poison(data_dir: Path, broker_url
         [run] = stack.submit(1)
         worker = psutil.Process(stack.worker("local", 1).pid)
         for start in (1, 2):
-            wait_for(lambda start=start: model.count == start, f"start {start}")
+            wait_for(partial(_started, model, start), f"start {start}")
             for child in worker.children():
                 child.kill()
         stack.wait_until_ended(1)

@@ -62,7 +62,7 @@ def _message(change: Callable[[dict[str, Any]], None], custom_id: str = "one") -
 
 def _traces(client: redis.Redis) -> list[str]:
     """Every list and hash that holds the mark."""
-    read: dict[bytes, Callable[[Any], Any]] = {b"list": lambda key: client.lrange(key, 0, -1), b"hash": client.hvals}
+    read: dict[Any, Callable[[Any], Any]] = {b"list": lambda key: client.lrange(key, 0, -1), b"hash": client.hvals}
     keys = [key for key in client.scan_iter() if client.type(key) in read]
     return [key.decode() for key in keys if MARK.encode() in b"".join(read[client.type(key)](key))]
 

@@ -9,7 +9,8 @@ import redis
 
 from broker import queues
 from broker.claims import Claims, Push, Recovered, claim_key, consumers_key, index_key, unacked_key
-from replay.topology import EVIDENCE_STREAM, Queue
+from replay.topology import Queue
+from tests.processes import stream_records
 
 QUEUE = Queue.LOCAL.value
 CONSUMER = "host:1:abc"
@@ -44,7 +45,7 @@ def _waiting(valkey: redis.Redis) -> list[bytes]:
 
 
 def _evidence(valkey: redis.Redis) -> list[bytes]:
-    return [fields[b"record"] for _, fields in valkey.xrange(EVIDENCE_STREAM)]
+    return stream_records(valkey)
 
 
 def test_accept_moves_a_claim_into_flight_once(valkey: redis.Redis, claims: Claims) -> None:

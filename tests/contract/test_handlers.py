@@ -18,8 +18,9 @@ from replay.contracts import Bundle, EscalationOrder, Generation, ReplayTask, St
 from replay.errors import ModelUnavailable
 from replay.pipeline import Engine
 from replay.prompting import PromptLimits
-from replay.topology import EVIDENCE_STREAM, Queue
+from replay.topology import Queue
 from tests.factories import make_bundle, make_generation, make_task
+from tests.processes import stream_records
 from workers import handlers
 from workers.handlers import Desk, Lane
 from workers.lease import Lease
@@ -69,7 +70,7 @@ class Scene:
 
     def evidence(self) -> list[dict[str, Any]]:
         """The records on the stream."""
-        return [json.loads(fields[b"record"]) for _, fields in self.valkey.xrange(EVIDENCE_STREAM)]
+        return [json.loads(record) for record in stream_records(self.valkey)]
 
 
 @pytest.fixture

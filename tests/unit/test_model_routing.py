@@ -86,6 +86,18 @@ def test_the_key_of_one_endpoint_never_goes_to_another_host() -> None:
     assert route("x", Tier.ESCALATION, settings).api_key is None
 
 
+def test_the_escalation_endpoint_gets_its_own_key_and_no_other() -> None:
+    """Each plain endpoint has a key of its own; the local one never gets the other's."""
+    settings = Settings(
+        base_url="http://local/v1",
+        api_key=SecretStr("local-key"),
+        escalation_base_url="http://large/v1",
+        escalation_api_key=SecretStr("large-key"),
+    )
+    keys = [route("some-model", tier, settings).api_key for tier in (Tier.LOCAL, Tier.ESCALATION)]
+    assert [key.get_secret_value() for key in keys if key] == ["local-key", "large-key"]
+
+
 def test_a_plain_name_without_any_endpoint_is_explained() -> None:
     """There is nowhere to send it."""
     with pytest.raises(ConfigurationError) as caught:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replay import identity, pipeline
+from replay import identity, pipeline, prompting
 from replay.contracts import Bundle, Generation, Reason, ReplayTask, State, Tier
 from replay.errors import ModelRefused, ModelUnavailable
 from replay.prompting import PromptLimits
@@ -127,7 +127,7 @@ def test_the_end_of_a_run_without_attempt_is_evidence_too() -> None:
 def test_reasons_reach_the_prompt_hash() -> None:
     """Two different prompts have two hashes; the same prompt has one."""
     task, bundle, limits = make_task(), make_bundle(), PromptLimits()
-    plain = pipeline.prompting.build(task, bundle, (), limits)
-    again = pipeline.prompting.build(task, bundle, (), limits)
-    told = pipeline.prompting.build(task, bundle, (Reason(rule="x", message="y"),), limits)
+    plain = prompting.build(task, bundle, (), limits)
+    again = prompting.build(task, bundle, (), limits)
+    told = prompting.build(task, bundle, (Reason(rule="x", message="y"),), limits)
     assert plain.hash == again.hash != told.hash
