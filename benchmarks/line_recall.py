@@ -42,6 +42,8 @@ PACKAGES = ("celery", "kombu", "redis")
 SHOWN = (1, 4, 8, 12, 40)
 CONTEXT_LINES = 30
 
+PLAIN, AS_RETRIEVED = "containment, plain lines", "containment and best line"
+
 Ranking = Callable[[SnapshotRetriever, str], tuple[list[Record], tuple[EvidenceLine, ...]]]
 
 
@@ -168,6 +170,16 @@ def build(corpus_dir: Path) -> snapshot.Snapshot:
     return snapshot.write(records, corpus_dir)
 
 
+def rankings(built: snapshot.Snapshot) -> dict[str, Ranking]:
+    """The compared rankings by name."""
+    records = dict(enumerate(built.records))
+    return {
+        PLAIN: _by_containment(_plain_lines, records),
+        "containment": _by_containment(lambda record, weights: LineScorer(weights).score(record), records),
+        AS_RETRIEVED: _as_retrieved,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Recall of the deciding line.")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
@@ -176,17 +188,11 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         built = build(Path(folder))
     retriever = SnapshotRetriever(built, Settings())
-    records = dict(enumerate(built.records))
-    rankings: dict[str, Ranking] = {
-        "containment, plain lines": _by_containment(_plain_lines, records),
-        "containment": _by_containment(lambda record, weights: LineScorer(weights).score(record), records),
-        "containment and best line": _as_retrieved,
-    }
     sets = claim_sets()
     results = [
         measure(name, claims, label, rank, retriever)
         for name, claims in sets.items()
-        for label, rank in rankings.items()
+        for label, rank in rankings(built).items()
     ]
     if options.json:
         print(json.dumps({"corpus_version": built.version, "recall": [asdict(result) for result in results]}))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from .conflict import conflict
 from .format import MAX_LINE_BYTES, Body, Head, prepare, seal
@@ -23,8 +22,7 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """Where a record lies. For a conflict, where the conflict record lies, and its id.
 
     `written` is false where the log had it before.

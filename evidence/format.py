@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from replay.errors import InputError
 from replay.identity import Json, canonical_json
@@ -31,8 +31,7 @@ MAX_LINE_BYTES = 2 * MAX_BODY_BYTES
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A record, encoded but not yet placed. `hash` identifies its content, wherever it lies."""
 
     record: Mapping[str, Json]
@@ -46,8 +45,7 @@ class Body:
         return str(self.record["id"])
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(NamedTuple):
     """The place of a line: `seq` counts from 1 and is also the line number."""
 
     seq: int
@@ -55,8 +53,7 @@ class Chain:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A record in its place; `data` is what lies in the file, with the line end."""
 
     record: Mapping[str, Json]
@@ -65,8 +62,7 @@ class Line:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The end of a log: its last line, which begins at byte `last`, and the byte after it."""
 
     seq: int = 0

@@ -10,9 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from .format import Head
@@ -45,8 +44,7 @@ _KNOWN = "SELECT id, body_hash, run_id, seq, offset, length FROM records WHERE "
 _LOOKUP = 500  # parameters of one SELECT
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """An indexed record, as far as deduplication asks."""
 
     id: str
@@ -125,7 +123,7 @@ class Index:
                 yield Known(*values)
 
     def _place(self, name: str, head: Head) -> None:
-        self._db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?)", (name, *astuple(head)))
+        self._db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?)", (name, *head))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from replay.identity import Json
 from . import durable
 from .commit import Appended, GroupCommit
 from .durable import KERNEL, SyscallSeam
-from .format import Head, prepare
+from .format import Body, Head, prepare
 from .index import Index
 from .lock import WriterLock
 from .recovery import Recovery, pending, recover
@@ -92,7 +92,12 @@ class EvidenceLog:
         """
         if self._stopped is not None:
             raise self._stopped
-        bodies = [prepare(record) for record in records]
+        return self.append_prepared([prepare(record) for record in records])
+
+    def append_prepared(self, bodies: Sequence[Body]) -> list[Appended]:
+        """`append` for records that `format.prepare` has encoded already: encoding is the dearest part of it."""
+        if self._stopped is not None:
+            raise self._stopped
         try:
             commit = GroupCommit(
                 self._head,

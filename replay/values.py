@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Literal
 
@@ -79,6 +80,7 @@ class Value:
         return bool(self.forms & other.forms)
 
 
+@lru_cache(maxsize=1024)  # every rule of the gate asks this of the same few texts
 def parse(text: str) -> Value:
     """The value that a short text, such as `expected` or `found` of a finding, stands for."""
     stripped = text.strip().strip("`'\"").strip().rstrip(".,;")
@@ -88,6 +90,7 @@ def parse(text: str) -> Value:
     return _word(stripped)
 
 
+@lru_cache(maxsize=256)  # see `parse`
 def asserted(text: str) -> tuple[Value, ...]:
     """The literals that a claim commits itself to: numbers, booleans, and what it quotes or writes as an identifier."""
     return _distinct((*_numbers(text, bare_words=False), *_quoted(text), *_special_words(text)))
@@ -108,6 +111,7 @@ def claimed(text: str) -> tuple[Value, ...]:
     return _distinct([_word(word) for word in re.findall(r"[A-Za-z_]\w{2,}", text)])
 
 
+@lru_cache(maxsize=1024)  # see `parse`
 def stated(text: str, like: Value) -> tuple[Value, ...]:
     """The values in a line that could confirm or refute a value like this one: of its kind, or an explicit none."""
     nothing = [_word(token) for token in re.findall(r"\b(?:None|null|nil)\b", text)]

@@ -9,8 +9,6 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import redis
 from redis.exceptions import ResponseError
@@ -19,7 +17,7 @@ from broker import dead, heartbeat
 from broker.connection import LOST, connect
 from broker.evidence_stream import Entry, EvidenceStream
 from broker.heartbeat import Heartbeat
-from evidence.format import prepare
+from evidence.format import Body, prepare
 from evidence.log import EvidenceLog
 from replay.errors import InputError
 from replay.settings import Settings
@@ -101,12 +99,12 @@ class Writer:
         entries = self._read(stop_event)
         if not entries:
             return
-        records = [_record(entry) for entry in entries if entry.record]
+        bodies = [_body(entry) for entry in entries if entry.record]
         # Dies before or in this: nothing is acknowledged, all of it is read again.
-        self._log.append(records)
+        self._log.append_prepared(bodies)
         # Dies here: it is in the log and still pending; it is read again, and the log finds each record by its id.
         self._stream.acknowledge([entry.entry_id for entry in entries])
-        self._written += len(records)
+        self._written += len(bodies)
 
     def rewind(self) -> None:
         """Read again what was not acknowledged, and look after the group: the broker may have lost its data."""
@@ -160,18 +158,17 @@ class Writer:
         heartbeat.beat(self._client, mine)
 
 
-def _record(entry: Entry) -> Mapping[str, Any]:
+def _body(entry: Entry) -> Body:
     """The record of an entry, or, where the log could not store it, a dead letter that keeps its bytes."""
     try:
         record = json.loads(entry.record)
         if not isinstance(record, dict):
             raise InputError("not a JSON object")  # noqa: TRY301  told apart from a storable record just below
-        prepare(record)
+        return prepare(record)
     except (ValueError, RecursionError, InputError) as error:
         letter = dead.letter(EVIDENCE_STREAM, f"evidence: {error}", entry.record)
         logger.error("an entry of the evidence stream is no record (%s); kept as %s", error, letter.id)  # noqa: TRY400
-        return letter.model_copy(update={"id": _entry_letter_id(entry)}).wire()
-    return record
+        return prepare(letter.model_copy(update={"id": _entry_letter_id(entry)}).wire())
 
 
 def _entry_letter_id(entry: Entry) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import chain
 
 TOKENIZER = "tokens.v1"
 
@@ -40,7 +41,7 @@ STOP_WORDS = frozenset(
 
 def tokens(text: str) -> frozenset[str]:
     """The distinct tokens of a text."""
-    return frozenset(token for word in words(text) for token in expand(word))
+    return frozenset(chain.from_iterable(map(expand, set(words(text)))))
 
 
 def query_tokens(text: str) -> frozenset[str]:

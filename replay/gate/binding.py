@@ -190,7 +190,7 @@ def _subject(case: Case) -> dict[str, float]:
     spoken = [value.text for value in values.asserted(case.task.text) if value.kind != "word"]
     expected = [finding.expected or "" for finding in case.answer.findings]
     subject = query_tokens(case.task.text) - tokens(" ".join([*spoken, *expected]))
-    records = [tokens(f"{record.text}\n{record.title}\n{record.path or ''}") for record in case.records.values()]
+    records = case.record_tokens
     weights = {}
     for token in sorted(subject):
         if token in _FUNCTION_WORDS or len(token) < 2 or "_" in token or "." in token:

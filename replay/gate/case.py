@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from replay.contracts import Answer, Bundle, Cite, EvidenceLine, Finding, Record, ReplayTask
 from replay.corpus.indentation import enclosing, parents
+from replay.corpus.tokens import tokens
 
 NEIGHBOURS = 2
 
@@ -41,6 +42,11 @@ class Case:
         """The records of the bundle by id."""
         return self.bundle.records()
 
+    @cached_property
+    def record_tokens(self) -> list[frozenset[str]]:
+        """What each record of the bundle talks about, title and path included."""
+        return [_tokens(f"{record.text}\n{record.title}\n{record.path or ''}") for record in self.records.values()]
+
     def spans(self, finding: Finding) -> list[Span]:
         """The places that a finding cites, as far as they exist in the bundle."""
         return [self._cited(cite) for cite in finding.cites if cite.record_id in self.records]
@@ -62,10 +68,21 @@ class Case:
 
 
 def _span(record: Record, quote: str, at: int | None) -> Span:
-    lines = record.text.splitlines()
+    lines, above = _outline(record.text)
     around: list[str] = []
     frame = [quote, *lines[:1], record.title, record.path or ""]
     if at is not None and 0 <= at < len(lines):
-        frame += [lines[outer] for outer in enclosing(parents(lines), at)]
+        frame += [lines[outer] for outer in enclosing(above, at)]
         around = lines[max(0, at - NEIGHBOURS) : at + NEIGHBOURS + 1]
     return Span(record, quote, "\n".join(frame), "\n".join([*frame, *around]))
+
+
+@lru_cache(maxsize=512)  # playbook records and much-asked passages come again from task to task
+def _tokens(text: str) -> frozenset[str]:
+    return tokens(text)
+
+
+@lru_cache(maxsize=64)  # each of a bundle's passages is looked at for several of its lines
+def _outline(text: str) -> tuple[list[str], list[int]]:
+    lines = text.splitlines()
+    return lines, parents(lines)

@@ -70,7 +70,7 @@ def test_a_failed_append_acknowledges_nothing(
 
     _append(valkey, 2)
     with monkeypatch.context() as patched:
-        patched.setattr(log, "append", full_disk)
+        patched.setattr(log, "append_prepared", full_disk)
         with pytest.raises(AppendFailed):
             Writer(settings, valkey, log).step(threading.Event())
     assert evidence_stream.backlog(valkey) == 2

@@ -1,0 +1,1 @@
+"""Measurements of this machine, each beside a named baseline that was measured in the same run: `make bench`."""
