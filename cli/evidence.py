@@ -105,9 +105,9 @@ def _print_line(record: dict[str, Any], as_json: bool) -> None:
     answer = attempt.get("answer") or {}
     rules = ", ".join(sorted({reason["rule"] for reason in (attempt.get("verdict") or {}).get("reasons", ())}))
     # Of an attempt without a verdict, and of an end without an attempt, this is all that there is to say.
-    why = rules or record.get("reason") or ""
+    why = rules or record.get("reason") or record.get("cause") or ""
     console.out.print(
-        f"{record.get('recorded_at', ''):29} {record['id']}  {attempt.get('tier', '-'):10} "
+        f"{record.get('recorded_at') or '':29} {record['id']}  {attempt.get('tier', '-'):10} "
         f"{record.get('state', record['schema']):9} {answer.get('verdict', ''):6} "
         f"{record.get('custom_id', '')}  {why}",
         soft_wrap=True,

@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Audit in bulk on a small local model, kept honest by playbooks, a deterministic gate and an evidence log.",
-    epilog="Exit codes: 0 done · 1 done, but something ended failed · 2 wrong input or set-up · "
+    epilog="Exit codes: 0 done · 1 done, but not all of it came out well · 2 wrong input or set-up · "
     "3 broker or model does not answer · 4 evidence · 130 Ctrl-C. Settings: REPLAY_* variables, see `replay doctor`.",
 )
 

@@ -20,7 +20,6 @@ from producer.submit import submit
 from replay.contracts import Record, Tier
 from replay.corpus import playbooks, snapshot, sources
 from replay.errors import ConfigurationError
-from replay.models.routing import embedded_model
 from replay.settings import Settings
 from stack import supervise
 
@@ -43,9 +42,8 @@ def quickstart(
             f"the sample {samples.QUICKSTART} is missing", hint="Run it from a checkout of Replay."
         )
     began = time.monotonic()
-    if any(embedded_model(tier, settings) for tier in Tier):
-        console.note("1/4  models")
-        session.fetch_models()
+    console.note("1/4  models")
+    session.fetch_models(settings, tuple(Tier))
     console.note("2/4  corpus")
     _build_corpus(settings)
     ran_before = any(program.pid is not None for program in supervise.status(settings))

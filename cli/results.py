@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import console
+from cli import console, samples
 from cli.tables import print_summary, results_table
 from evidence.reader import EvidenceReader
 from producer import manifest
@@ -74,8 +74,7 @@ def print_results(batch: Batch, settings: Settings, form: Format, gold: Path | N
 def find_gold(tasks_file: str) -> Path | None:
     """The gold file that lies beside a tasks file in the layout of `data/`, if there is one."""
     tasks = Path(tasks_file)
-    for stem in (tasks.stem, "celery-audit"):
-        candidate = tasks.parent.parent / "gold" / f"{stem}.gold.jsonl"
-        if tasks.parent.name == "tasks" and candidate.is_file():
-            return candidate
-    return None
+    if tasks.resolve() == samples.QUICKSTART:
+        return samples.GOLD
+    candidate = tasks.parent.parent / "gold" / f"{tasks.stem}.gold.jsonl"
+    return candidate if tasks.parent.name == "tasks" and candidate.is_file() else None

@@ -31,6 +31,7 @@ from stack import supervise
 def engine(settings: Settings, tiers: Sequence[Tier]) -> Iterator[pipeline.Engine]:
     """An engine whose models answer; embedded servers that do not run yet are started, and stopped at the end."""
     retriever = CurrentRetriever(settings.corpus_dir, settings)
+    fetch_models(settings, tiers)
     started = _serve(settings, [f"model-{tier.value}" for tier in tiers if embedded_model(tier, settings)])
     client = ModelClient(settings)
     try:
@@ -60,11 +61,10 @@ def keep(settings: Settings, runs: Sequence[ReplayRun]) -> None:
             raise locked from None
 
 
-def fetch_models() -> None:
-    """Fetch the embedded model files that are missing, with a progress bar."""
-    settings = Settings()
-    for model in catalogue.catalogue():
-        if files.is_ready(model, settings.cache_dir):
+def fetch_models(settings: Settings, tiers: Sequence[Tier]) -> None:
+    """Fetch the model files that are missing for the embedded ones of these tiers, with a progress bar."""
+    for name in dict.fromkeys(embedded_model(tier, settings) for tier in tiers):
+        if name is None or files.is_ready(model := catalogue.find(name), settings.cache_dir):
             continue
         bar = console.DownloadBar()
         try:
@@ -77,6 +77,5 @@ def _serve(settings: Settings, programs: list[str]) -> bool:
     running = {program.name for program in supervise.status(settings) if program.pid is not None}
     if not set(programs) - running:
         return False
-    fetch_models()
     supervise.up(settings, programs, on_step=show_step)
     return not running

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from broker import evidence_stream, heartbeat, queues
+from broker import heartbeat, queues
 from broker.connection import connect
 from cli import console
 from replay.errors import BrokerUnavailable
@@ -62,18 +62,31 @@ def status(as_json: console.AsJson = False) -> None:
         _print_programs(programs, as_json)
         raise
     with broker:
-        depths = dataclasses.asdict(queues.depths(broker)) | {"evidence_backlog": evidence_stream.backlog(broker)}
-        workers = [dataclasses.asdict(beat) for beat in heartbeat.alive(broker)]
+        depths = queues.depths(broker)
+        workers = heartbeat.alive(broker)
     if as_json:
-        console.print_json({"programs": _rows(programs), "queues": depths, "workers": workers})
+        console.print_json(
+            {
+                "programs": _rows(programs),
+                "queues": dataclasses.asdict(depths),
+                "workers": [dataclasses.asdict(worker) for worker in workers],
+            }
+        )
         return
     _print_programs(programs, as_json=False)
-    console.out.print("  ".join(f"{name.replace('_', ' ')} [bold]{value}[/]" for name, value in depths.items()))
+    console.out.print()
+    table = Table("queue", "waiting", "in flight", "oldest lease", box=None, header_style="dim")
+    for name, waiting in depths.waiting.items():
+        lease = depths.oldest_lease_s[name]
+        table.add_row(name, str(waiting), str(depths.in_flight[name]), "" if lease is None else f"{lease:.0f} s")
+    table.add_row("evidence, not yet written", str(depths.evidence))
+    table.add_row("dead letters", str(depths.dead))
+    console.out.print(table)
+    console.out.print()
+    table = Table("worker", "busy", "started", box=None, header_style="dim")
     for worker in workers:
-        console.out.print(
-            f"worker {worker['worker']}: {worker['in_flight']} of {worker['concurrency']} busy, "
-            f"{worker['started']} started"
-        )
+        table.add_row(worker.worker, f"{worker.in_flight} of {worker.concurrency}", str(worker.started))
+    console.out.print(table if workers else "no worker gives a sign of life")
 
 
 def dashboard(
