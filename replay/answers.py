@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from replay import values
 from replay.contracts import Answer, Bundle, Check, Cite, Finding, ReplayTask, Ruling
+from replay.corpus.tokens import query_tokens
+from replay.statements import stated
 
 NO_LINE = "none"
 _MAX_CHOICES = 24
@@ -64,23 +66,24 @@ def _choices(task: ReplayTask, bundle: Bundle) -> list[dict[str, Any]]:
     """For each line that can decide: its id, the values that stand in it, and the values that the task claims."""
     claimed = values.claimed(task.text)[:_MAX_CHOICES]
     choices = []
+    about = query_tokens(task.text)
     for line in bundle.lines:
-        stated: dict[str, None] = {}
+        found: dict[str, None] = {}
         for value in claimed:
-            stated.update(
+            found.update(
                 dict.fromkeys(
                     candidate.text
-                    for candidate in values.stated(line.text, value)
+                    for candidate in stated(line.text, value, about)
                     # Another word of the claim names its subject; it can neither confirm nor refute.
                     if candidate.same(value) or not values.occurs(candidate, task.text)
                 )
             )
-        if stated:
+        if found:
             choices.append(
                 _object(
                     {
                         "line": {"const": line.line_id},
-                        "found": {"enum": list(stated)[:_MAX_CHOICES]},
+                        "found": {"enum": list(found)[:_MAX_CHOICES]},
                         "expected": {"enum": [value.text for value in claimed]},
                     }
                 )
@@ -113,7 +116,9 @@ def parse(content: str, task: ReplayTask, bundle: Bundle) -> Answer:
     text = content.strip()
     fenced = _FENCED.match(text)
     try:
-        reply = _Reply.model_validate(json.loads(fenced.group(1) if fenced else text))
+        reply = _Reply.model_validate(json.loads(fenced.group(1) if fenced else text, object_pairs_hook=_without_twins))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON at character {error.pos}: {error.msg}") from error
     except ValidationError as error:
@@ -136,6 +141,13 @@ def parse(content: str, task: ReplayTask, bundle: Bundle) -> Answer:
     named = dict(zip(check_ids(task), task.checklist, strict=True))
     checks = tuple(Check(item=named.get(name, name), result=result) for name, result in reply.checks.items())
     return Answer(findings=tuple(findings), checks=checks, verdict=_ruling(findings), proposals=tuple(reply.proposals))
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ: of two with one name JSON readers keep one each, and not the same one."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return dict(pairs)
 
 
 def _ruling(findings: list[Finding]) -> Ruling:

@@ -57,14 +57,23 @@ _SCALES = {
 }
 _UNIT = "|".join(sorted((re.escape(unit) for unit in _SCALES), key=len, reverse=True))
 _WORDS = "|".join(_NUMBER_WORDS)
-_NUMBER = r"\d[\d_]*(?:\.\d+)?(?:e-?\d+)?"
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d[\d_]*)(?:\.\d+)?(?:e-?\d+)?"
 _NUMERIC = re.compile(
     rf"(?<![\w.])(?P<product>-?{_NUMBER}(?:\s*\*\s*{_NUMBER})*|(?:{_WORDS})\b)(?:[\s-]?(?P<unit>{_UNIT})s?(?![\w]))?(?![\w]|\.\d)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
-_QUOTED = re.compile(r"'([^'\n]{1,80})'|\"([^\"\n]{1,80})\"|`+([^`\n]{1,80})`+")
-_ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_][\w.]*|(?<==)[A-Za-z_][\w.]*|(?<=return )[A-Za-z_][\w.]*")
-_IDENTIFIER = re.compile(r"[A-Za-z_][\w]*(?:[.\-/:][A-Za-z_][\w]*)*")
+# An apostrophe inside a word opens no quotation; the prefix of a Python string is not a word.
+_QUOTED = re.compile(
+    r"(?:(?<!\w)|(?<=\b[bruf]))(?:'([^'\n]{1,80})'(?!\w)|\"([^\"\n]{1,80})\"(?!\w))|`+([^`\n]{1,80})`+", re.IGNORECASE
+)
+# What a claim without literals says of its subject; the last group of words are no values in any claim.
+_PREDICATE = re.compile(
+    r"\b(?:is|are|to|as|uses?|sets?|using|by)\s+(?:an?\s+|the\s+)?([A-Za-z_]\w{2,})\b", re.IGNORECASE
+)
+_NOT_SAID = frozenset(
+    ["the", "its", "set", "default", "used", "called", "named", "given", "allowed", "possible", "able", "made", "also"]
+)
+IDENTIFIER = re.compile(r"[A-Za-z_][\w]*(?:[.\-/:][A-Za-z_][\w]*)*")
 
 
 @dataclass(frozen=True)
@@ -87,42 +96,35 @@ def parse(text: str) -> Value:
     numeric = _NUMERIC.fullmatch(stripped)
     if numeric:
         return _number(numeric)
-    return _word(stripped)
+    return word(stripped)
 
 
 @lru_cache(maxsize=256)  # see `parse`
 def asserted(text: str) -> tuple[Value, ...]:
     """The literals that a claim commits itself to: numbers, booleans, and what it quotes or writes as an identifier."""
-    return _distinct((*_numbers(text, bare_words=False), *_quoted(text), *_special_words(text)))
+    return distinct((*_numbers(text, bare_words=False), *quoted(text), *_special_words(text)))
 
 
 def claimed(text: str) -> tuple[Value, ...]:
     """What a claim may be asserting of its subject: the values among its literals, or the name that it ends in.
 
     Where a claim has a number, a switch or a quoted word, that is its value. Otherwise it is the last word that is
-    written like a name; and where there is none, any word of it may be, and whoever reads the claim has to choose.
+    written like a name; and where there is none, the words that its verbs say of the subject ("is pickle", "sets json
+    as …"). A claim without any of these asserts nothing that could be compared.
     """
-    literals = _distinct((*_numbers(text, bare_words=False), *_quoted(text), *_switches(text)))
+    literals = distinct((*_numbers(text, bare_words=False), *quoted(text), *switches(text)))
     if literals:
         return literals
-    names = [value for value in (*_special_words(text), *_capitals(text)) if value.kind == "word"]
-    if names:
-        return (max(names, key=lambda name: text.rfind(name.text)),)
-    return _distinct([_word(word) for word in re.findall(r"[A-Za-z_]\w{2,}", text)])
+    written = names(text)
+    if written:
+        return (max(written, key=lambda name: text.rfind(name.text)),)
+    said = [match[1] for match in _PREDICATE.finditer(text) if match[1].lower() not in _NOT_SAID]
+    return distinct([word(predicate) for predicate in said])
 
 
-@lru_cache(maxsize=1024)  # see `parse`
-def stated(text: str, like: Value) -> tuple[Value, ...]:
-    """The values in a line that could confirm or refute a value like this one: of its kind, or an explicit none."""
-    nothing = [_word(token) for token in re.findall(r"\b(?:None|null|nil)\b", text)]
-    if like.kind == "number":
-        return _distinct([*_numbers(text, bare_words=True), *nothing])
-    if like.kind == "boolean":
-        return _distinct(_switches(text))
-    quoted = [value for value in _quoted(text) if value.kind == "word"]
-    words = [_word(match[0]) for match in (_ASSIGNED if shape(like.text) == "lower" else _IDENTIFIER).finditer(text)]
-    alike = [word for word in (*quoted, *words) if word.kind == "word" and shape(word.text) == shape(like.text)]
-    return _distinct([*alike, *nothing])
+def names(text: str) -> tuple[Value, ...]:
+    """The names in a text: identifiers that no English word looks like, and words in capitals."""
+    return tuple(value for value in (*_special_words(text), *_capitals(text)) if value.kind == "word")
 
 
 def shape(word: str) -> Literal["capitals", "camel", "lower"]:
@@ -138,57 +140,67 @@ def occurs(value: Value, text: str) -> bool:
     if value.kind == "number":
         return any(value.same(other) for other in _numbers(text, bare_words=True))
     if value.kind in ("boolean", "none"):
-        return any(value.same(_word(token)) for token in re.findall(r"\w+", text))
+        return any(value.same(word(token)) for token in re.findall(r"\w+", text))
     return re.search(rf"(?<![\w]){re.escape(_plain(value.text))}(?![\w])", _plain(text)) is not None
 
 
+def numbers_at(text: str) -> list[tuple[Value, int, int]]:
+    """The numbers in a text, units and number words included, with where each begins and ends."""
+    return [(_number(match), match.start(), match.end()) for match in _NUMERIC.finditer(text)]
+
+
 def _numbers(text: str, *, bare_words: bool) -> list[Value]:
-    values = [_number(match) for match in _NUMERIC.finditer(text)]
+    values = [value for value, _, _ in numbers_at(text)]
     # "between two looks": a number word is a value only beside a unit, or where a number is looked for.
     return [value for value in values if bare_words or value.text.lower() not in _NUMBER_WORDS]
 
 
 def _number(match: re.Match[str]) -> Value:
     written = match["product"].lower()
-    factors = [float(part) for part in re.split(r"\s*\*\s*", _NUMBER_WORDS.get(written, written).replace("_", ""))]
+    digits = re.sub("[_,]", "", _NUMBER_WORDS.get(written, written))
+    factors = [float(part) for part in re.split(r"\s*\*\s*", digits)]
     scales = _SCALES[match["unit"].lower()] if match["unit"] else (1.0,)
     forms = frozenset(f"number:{prod(factors) * scale:.12g}" for scale in scales)
     return Value(match[0].strip(), "number", forms)
 
 
-def _quoted(text: str) -> list[Value]:
+def quoted(text: str) -> list[Value]:
+    """What stands in quotes or backticks."""
     return [parse(next(group for group in match.groups() if group is not None)) for match in _QUOTED.finditer(text)]
 
 
 def _special_words(text: str) -> list[Value]:
     """Booleans, None, and identifiers that no English word looks like: snake_case, dotted, CamelCase."""
     values = []
-    for match in _IDENTIFIER.finditer(text):
+    for match in IDENTIFIER.finditer(text):
         token = match[0]
         if token in ("True", "False", "None") or token.lower() in ("enabled", "disabled"):
-            values.append(_word(token))
-        elif "_" in token or re.search(r"[a-z][A-Z]|[A-Z]{2,}[a-z]{2,}", token) or re.search(r"\w\.\w", token):
+            values.append(word(token))
+        elif "_" in token or re.search(r"[a-z][A-Z]|[A-Z]{2}[a-z]{2}", token) or re.search(r"\w\.\w", token):
             values.append(Value(token, "word", frozenset({f"word:{token.lower()}"})))
     return values
 
 
 def _capitals(text: str) -> list[Value]:
-    return [_word(word) for word in re.findall(r"\b[A-Z]{4,}\b", text)]
+    return [word(capitals) for capitals in re.findall(r"\b[A-Z]{3,}\b", text)]
 
 
-def _switches(text: str) -> list[Value]:
+def switches(text: str) -> list[Value]:
+    """What says on or off; a plain "on" in a sentence does not."""
     found = re.findall(r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned) (?:on|off))\b", text)
-    return [_word(switch.split()[-1]) for switch in found]
+    return [word(switch.split()[-1]) for switch in found]
 
 
-def _distinct(values: Iterable[Value]) -> tuple[Value, ...]:
+def distinct(values: Iterable[Value]) -> tuple[Value, ...]:
+    """Each value once, in order."""
     found: dict[tuple[Kind, frozenset[str]], Value] = {}
     for value in values:
         found.setdefault((value.kind, value.forms), value)
     return tuple(found.values())
 
 
-def _word(text: str) -> Value:
+def word(text: str) -> Value:
+    """A value that is no number: a switch, a none, or a word."""
     lowered = text.lower()
     if lowered in _TRUE:
         return Value(text, "boolean", frozenset({"boolean:true"}))

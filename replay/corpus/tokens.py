@@ -29,6 +29,10 @@ _WITH_UNIT = re.compile(r"(\d[\d_,]*(?:\.\d+)?)([a-z]+)", re.ASCII | re.IGNORECA
 _VERSION = re.compile(r"\d+(?:\.\d+){2,}", re.ASCII)
 _PART = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[^\W\d_A-Z]+\d*|[A-Z]\d*|\d+")
 
+# Bounds against hostile words: nobody writes, or asks for, a longer name.
+_LONGEST_CACHED = 200
+_MOST_SUFFIXES = 8
+
 # Words of the asking, not of the thing asked about. Dropped from the query only: a record may use them as it likes.
 STOP_WORDS = frozenset(
     """
@@ -55,9 +59,13 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-@lru_cache(maxsize=1 << 18)
 def expand(word: str) -> tuple[str, ...]:
-    """The tokens of one word, whole form first. Pure, and the same words come again and again: hence the cache."""
+    """The tokens of one word, whole form first."""
+    return _cached(word) if len(word) <= _LONGEST_CACHED else tuple(dict.fromkeys(_forms(word)))
+
+
+@lru_cache(maxsize=1 << 18)  # pure, and the same words come again and again
+def _cached(word: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_forms(word)))
 
 
@@ -78,7 +86,8 @@ def _compound(chunk: str, joint: str) -> list[str]:
     parts = chunk.split(joint)
     whole = [chunk.lower().replace("-", "_") if joint == "-" else chunk.lower()]
     if joint == ".":
-        whole += [".".join(parts[start:]).lower() for start in range(1, len(parts) - 1)]
+        first = max(1, len(parts) - _MOST_SUFFIXES - 1)
+        whole += [".".join(parts[start:]).lower() for start in range(first, len(parts) - 1)]
     return [*whole, *(form for part in parts for form in _forms(part))]
 
 

@@ -32,10 +32,13 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         binding.covers_subject,
         binding.names_the_named,
         binding.has_no_rival,
+        binding.switch_is_not_turned_round,
         binding.asserts_value,
         algebra.pass_is_shown,
         algebra.fail_is_shown,
         algebra.absence_is_not_pointed_at,
+        algebra.relation_is_equality,
+        algebra.unit_is_known,
         coverage.answers_checklist,
     ),
 )

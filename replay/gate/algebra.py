@@ -19,6 +19,17 @@ _EXISTENCE = re.compile(
     re.IGNORECASE,
 )
 
+# Between a subject and a value; "waits at most 5 s" names a limit and is taken as equality, "is at most" is not.
+_RELATION = re.compile(
+    r"\b(?:not|never|cannot|(?:is|does|are|do|was)n't|no longer|at least|exceeds?|"
+    r"(?:more|less|fewer|greater|longer|shorter|higher|lower|smaller|larger) than|"
+    r"(?:is|are) (?:at most|up to|under|over|below|above)|between \S+ and)\b",
+    re.IGNORECASE,
+)
+_MILLISECONDS = re.compile(r"\d\s*(?:ms|milliseconds?)\b", re.IGNORECASE)
+_UNITS = re.compile(r"[a-z]", re.IGNORECASE)
+_MILLI = re.compile(r"(?:^|[^a-z])(?:ms|msec|millis(?:econds?)?)(?:[^a-z]|$)", re.IGNORECASE)
+
 
 def is_decided(case: Case) -> list[Reason]:
     """An answer that declares itself unsure has not answered."""
@@ -56,8 +67,21 @@ def fail_is_shown(case: Case) -> list[Reason]:
     if case.answer.verdict is not Ruling.FAIL:
         return []
     reasons = _comparisons(case, want_same=False)
-    for finding in case.answer.findings:
-        if not finding.expected or not finding.found:
+    compared = [finding for finding in case.answer.findings if finding.expected and finding.found]
+    quotes = [span.quote for finding in compared for span in case.spans(finding)]
+    for literal in values.asserted(case.task.text):
+        spoken_of = any(literal.same(values.parse(finding.expected or "")) for finding in compared)
+        if literal.kind != "word" and not spoken_of and not any(values.occurs(literal, quote) for quote in quotes):
+            # "In Celery 5 the retries are 3": to refute the 5 by a line about retries would be to miss the claim.
+            reasons.append(
+                Reason(
+                    rule="verdict.fail_leaves_literal",
+                    message=f"fails one value of the claim and says nothing of {literal.text!r}",
+                    expectation=literal.text,
+                )
+            )
+    for finding in compared:
+        if finding.expected is None or finding.found is None:
             continue
         expected, found = values.parse(finding.expected), values.parse(finding.found)
         if _is_own_word(found, case.task.text):
@@ -92,6 +116,39 @@ def fail_is_shown(case: Case) -> list[Reason]:
     return reasons
 
 
+def relation_is_equality(case: Case) -> list[Reason]:
+    """Two values can be compared for being one; a claim that denies, or says more or less than, needs other reading."""
+    relation = _RELATION.search(case.task.text)
+    if case.answer.verdict is Ruling.UNSURE or relation is None:
+        return []
+    return [
+        Reason(
+            rule="verdict.relation",
+            message=f"the claim says {relation[0]!r}; only the equality of two values is compared",
+            span=relation[0],
+        )
+    ]
+
+
+def unit_is_known(case: Case) -> list[Reason]:
+    """A bare number is as many milliseconds as a claim says only where the cited place speaks of milliseconds."""
+    reasons = []
+    for finding in case.answer.findings:
+        expected, found = values.parse(finding.expected or ""), values.parse(finding.found or "")
+        if expected.kind != "number" or not _MILLISECONDS.search(expected.text) or _UNITS.search(found.text):
+            continue
+        in_seconds = min(expected.forms, key=lambda form: float(form.partition(":")[2]))
+        if in_seconds not in found.forms and not any(_MILLI.search(span.context) for span in case.spans(finding)):
+            reasons.append(
+                Reason(
+                    rule="verdict.unit_unknown",
+                    message=f"nothing says that {finding.found!r} is in milliseconds",
+                    span=finding.found,
+                )
+            )
+    return reasons
+
+
 def absence_is_not_pointed_at(case: Case) -> list[Reason]:
     """That a thing does not exist cannot be shown by citing another thing: such a claim can pass, never fail."""
     claim = _EXISTENCE.search(case.task.text)
@@ -118,20 +175,21 @@ def _is_own_word(found: values.Value, task: str) -> bool:
 
 
 def _comparisons(case: Case, *, want_same: bool) -> list[Reason]:
-    """Compare found with expected in each finding that has both."""
-    reasons = []
-    for finding in case.answer.findings:
-        if not finding.expected or not finding.found:
-            continue
-        same = values.parse(finding.expected).same(values.parse(finding.found))
-        if same is not want_same:
-            reasons.append(
-                Reason(
-                    rule="verdict.contradicts_findings",
-                    message=f"the verdict is {case.answer.verdict.value!r}, but expected is {finding.expected!r} "
-                    f"and found is {finding.found!r}",
-                    span=finding.found,
-                    expectation=finding.expected,
-                )
-            )
-    return reasons
+    """`pass` wants found and expected to be one value in every finding; `fail` wants them to differ in one."""
+    compared = [finding for finding in case.answer.findings if finding.expected and finding.found]
+    differing = [
+        finding
+        for finding in compared
+        if not values.parse(finding.expected or "").same(values.parse(finding.found or ""))
+    ]
+    contradicting = differing if want_same else [] if differing else compared
+    return [
+        Reason(
+            rule="verdict.contradicts_findings",
+            message=f"the verdict is {case.answer.verdict.value!r}, but expected is {finding.expected!r} "
+            f"and found is {finding.found!r}",
+            span=finding.found,
+            expectation=finding.expected,
+        )
+        for finding in contradicting
+    ]

@@ -17,6 +17,7 @@ from replay import values
 from replay.contracts import Finding, Reason
 from replay.corpus.tokens import query_tokens, tokens
 from replay.gate.case import Case, Span
+from replay.statements import names_given, stated
 
 MIN_SUBJECT_COVERAGE = 0.45
 RIVAL_LEAD = 0.05
@@ -80,9 +81,10 @@ _FUNCTION_WORDS = frozenset(
 _LISTS = re.compile(
     r"\b(?:can be|one of|any of|either|possible values|choices|options are|such as|e\.g\.|for example)\b", re.IGNORECASE
 )
-_PROSE_STRING = re.compile(
-    r"""(?P<q>['"])(?:(?!(?P=q)).)*\s(?:(?!(?P=q)).)*\s(?:(?!(?P=q)).)*\s(?:(?!(?P=q)).)*(?P=q)"""
-)
+_STRING = re.compile(r"""(['"])((?:(?!\1).)*)\1""")
+_PROSE_SPACES = 3
+# Parts of a name that turn its switch round.
+_NEGATIONS = frozenset(["disable", "disabled", "exclude", "ignore", "no", "non", "not", "skip", "suppress", "without"])
 
 
 def covers_subject(case: Case) -> list[Reason]:
@@ -112,11 +114,11 @@ def names_the_named(case: Case) -> list[Reason]:
     frames = [
         case.shown(line).frame
         for line in case.bundle.lines
-        if any(values.stated(line.text, value) for value in expected)
+        if any(stated(line.text, value, case.about) for value in expected)
     ]
     reasons = []
-    for name in values.asserted(case.task.text):
-        if name.kind != "word" or any(name.same(value) for value in expected):
+    for name in values.names(case.task.text):
+        if any(name.same(value) for value in expected):
             continue
         if not any(values.occurs(name, frame) for frame in frames):
             continue  # the sources write it otherwise
@@ -158,12 +160,31 @@ def _rival(case: Case, subject: dict[str, float], finding: Finding, span: Span) 
     found, expected = values.parse(finding.found or ""), values.parse(finding.expected or "")
     own = _share(subject, tokens(span.frame))
     for line in case.bundle.lines:
-        stated = values.stated(line.text, expected)
-        if line.text == span.quote or not stated or any(value.same(found) for value in stated):
+        said = stated(line.text, expected, case.about)
+        if line.text == span.quote or not said or any(value.same(found) for value in said):
             continue
         if _share(subject, tokens(case.shown(line).frame)) > own + RIVAL_LEAD:
             return line.text
     return None
+
+
+def switch_is_not_turned_round(case: Case) -> list[Reason]:
+    """`disable_x=False` says that x is on: a switch whose name negates is no plain answer to a claim about x."""
+    reasons = []
+    for finding in case.answer.findings:
+        if not finding.expected or values.parse(finding.expected).kind != "boolean":
+            continue
+        for span in case.spans(finding):
+            parts = {token for name in names_given(span.quote, case.about) for token in tokens(name)}
+            if negating := sorted((parts & _NEGATIONS) - case.about):
+                reasons.append(
+                    Reason(
+                        rule="binding.negated_name",
+                        message=f"the name in the cited line turns the switch round ({negating[0]})",
+                        span=span.quote,
+                    )
+                )
+    return reasons
 
 
 def asserts_value(case: Case) -> list[Reason]:
@@ -210,4 +231,8 @@ def _only_in_prose(found: str, quote: str) -> bool:
     value = values.parse(found)
     if "default" in quote.lower() or not values.occurs(value, quote):
         return False
-    return not values.occurs(value, _PROSE_STRING.sub(" ", quote))
+    return not values.occurs(value, _STRING.sub(_without_prose, quote))
+
+
+def _without_prose(string: re.Match[str]) -> str:
+    return " " if len(re.findall(r"\s", string[2])) >= _PROSE_SPACES else string[0]

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 from replay.contracts import Answer, Bundle, Cite, EvidenceLine, Finding, Record, ReplayTask
 from replay.corpus.indentation import enclosing, parents
-from replay.corpus.tokens import tokens
+from replay.corpus.tokens import query_tokens, tokens
 
 NEIGHBOURS = 2
 
@@ -43,6 +43,11 @@ class Case:
         return self.bundle.records()
 
     @cached_property
+    def about(self) -> frozenset[str]:
+        """The tokens of the task, by which several names on one line are told apart."""
+        return query_tokens(self.task.text)
+
+    @cached_property
     def record_tokens(self) -> list[frozenset[str]]:
         """What each record of the bundle talks about, title and path included."""
         return [_tokens(f"{record.text}\n{record.title}\n{record.path or ''}") for record in self.records.values()]
@@ -63,7 +68,7 @@ class Case:
             return self.shown(line)
         if cite.quote is None:
             return _span(record, record.text, None)
-        lines = record.text.splitlines()
+        lines = record.text.split("\n")
         return _span(record, cite.quote, next((at for at, text in enumerate(lines) if cite.quote in text), None))
 
 
@@ -84,5 +89,5 @@ def _tokens(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=64)  # each of a bundle's passages is looked at for several of its lines
 def _outline(text: str) -> tuple[list[str], list[int]]:
-    lines = text.splitlines()
+    lines = text.split("\n")
     return lines, parents(lines)

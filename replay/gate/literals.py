@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from replay import values
-from replay.contracts import Reason
+from replay.contracts import Finding, Reason
 from replay.gate.case import Case
+from replay.statements import stated
 
 
 def known_literals(case: Case) -> list[Reason]:
@@ -22,14 +23,14 @@ def known_literals(case: Case) -> list[Reason]:
 
 
 def found_is_cited(case: Case) -> list[Reason]:
-    """The value that a finding reports stands in the line that it cites."""
+    """The value that a finding reports is one that the cited line states; a mention is not enough."""
     reasons = []
     for finding in case.answer.findings:
         spans = case.spans(finding)
         if not finding.found or not spans:
             continue
         value = values.parse(finding.found)
-        if not any(values.occurs(value, span.quote) for span in spans):
+        if not any(_states(span.quote, value, finding, case) for span in spans):
             reasons.append(
                 Reason(
                     rule="literals.found_not_cited",
@@ -39,6 +40,13 @@ def found_is_cited(case: Case) -> list[Reason]:
                 )
             )
     return reasons
+
+
+def _states(quote: str, value: values.Value, finding: Finding, case: Case) -> bool:
+    if not finding.expected:
+        return values.occurs(value, quote)
+    expected = values.parse(finding.expected)
+    return any(value.same(said) for line in quote.split("\n") for said in stated(line, expected, case.about))
 
 
 def expected_is_asked(case: Case) -> list[Reason]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from replay import values
 from replay.contracts import Answer, Check, Cite, Finding, Ruling
 from replay.gate import GATE_VERSION, judge, judge_answer
 from tests.factories import SOURCE, UNSURE, make_bundle, make_generation, make_reply, make_task
@@ -180,3 +181,97 @@ def test_judging_twice_gives_the_same_verdict() -> None:
     """The gate is a pure function of task, bundle and reply."""
     first = judge(make_task(), make_bundle(), make_generation())
     assert first == judge(make_task(), make_bundle(), make_generation())
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "Verify that the visibility timeout of kombu's Redis channel is not 1 hour.",
+        "Verify that the visibility timeout of kombu's Redis channel is less than 1 hour.",
+        "Verify that the visibility timeout of kombu's Redis channel is at least 1 hour.",
+        "Verify that the visibility timeout of kombu's Redis channel isn't 1 hour.",
+    ],
+)
+def test_a_claim_that_denies_or_compares_is_not_decided_by_equality(claim: str) -> None:
+    """Equal values confirm "is 1 hour"; they say nothing right about "is not" and "is less than"."""
+    assert rules(claim, make_reply()) == {"verdict.relation"}
+
+
+def test_numbers_with_separators_are_one_number() -> None:
+    """3,600 in prose is 3600 in the source."""
+    claim = "Verify that the visibility timeout of kombu's Redis channel is 3,600 seconds."
+    assert rules(claim, make_reply(expected="3,600 seconds")) == set()
+
+
+def test_another_number_of_the_claim_is_not_refuted_in_passing() -> None:
+    """A version in the claim is not the value that a line about retries refutes."""
+    claim = "Verify that in Celery 5 the visibility timeout of kombu's Redis channel is 2 hours."
+    assert "verdict.fail_leaves_literal" in rules(claim, make_reply(expected="5"))
+
+
+def test_a_name_of_the_claim_binds_it_to_the_line_that_has_it() -> None:
+    """A claim that names auto_delete is not answered by another switch of the same class."""
+    source = "class Redis(kombu.Channel):\n    durable = True\n    auto_delete = False\n"
+    claim = "Verify that auto_delete of kombu's Redis channel is enabled."
+    assert "binding.other_name" in rules(claim, make_reply("L2", "True", "enabled"), source=source)
+    assert rules(claim, make_reply("L3", "False", "enabled"), source=source) == set()
+
+
+def test_a_switch_whose_name_negates_is_no_plain_answer() -> None:
+    """disable_limits=False neither confirms that limits are disabled nor that they are enabled."""
+    source = "class Redis(kombu.Channel):\n    disable_rate_limits = Option(False, type='bool')\n"
+    claim = "Verify that rate limits of kombu's Redis channel are enabled."
+    assert "binding.negated_name" in rules(claim, make_reply("L2", "False", "enabled"), source=source)
+
+
+@pytest.mark.parametrize(
+    ("claim", "line", "rule"),
+    [
+        ("10 ms", "visibility_timeout = 10", "verdict.unit_unknown"),
+        ("10 ms", "visibility_timeout_ms = 10", None),
+        ("10 ms", "visibility_timeout = 0.01", None),
+    ],
+)
+def test_a_bare_number_is_milliseconds_only_where_it_says_so(claim: str, line: str, rule: str | None) -> None:
+    """Seconds are the unit of a bare number, unless its place speaks of milliseconds."""
+    task = f"Verify that the visibility timeout of kombu's Redis channel is {claim}."
+    found = line.rpartition(" ")[2]
+    refused = rules(task, make_reply("L2", found, claim), source=f"class Redis(kombu.Channel):\n    {line}\n")
+    assert refused == ({rule} if rule else set())
+
+
+def test_a_claim_without_any_value_offers_nothing_to_compare() -> None:
+    """Words of the subject are not taken for what the claim says of it."""
+    assert values.claimed("Verify that the worker acknowledges tasks late.") == ()
+    assert [v.text for v in values.claimed("Verify that the default serializer is pickle.")] == ["pickle"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param("[" * 100_000, id="nested too deeply"),
+        pytest.param('{"findings": [], "findings": [{"line": "none"}]}', id="a key twice"),
+        pytest.param("\ufeff{}", id="a byte order mark"),
+    ],
+)
+def test_a_reply_that_no_reader_would_take_alike_is_refused(reply: str) -> None:
+    """Hostile and ambiguous JSON ends as a refusal, never as an error."""
+    assert rules(TRUE_CLAIM, reply) == {"form.not_the_format"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("'" + "a " * 20_000, id="an open quote"),
+        pytest.param("AB" * 16_000, id="capitals"),
+        pytest.param("don't" + " " * 32_000, id="an apostrophe and blanks"),
+        pytest.param("1" * 32_000, id="digits"),
+        pytest.param("5 \u017f and 5 m\u0131n and f\u0131ve", id="letters that fold to units"),
+        pytest.param("x=" * 16_000, id="assignments"),
+        pytest.param("(" * 32_000, id="brackets"),
+    ],
+)
+def test_hostile_text_is_judged_without_delay_or_error(text: str) -> None:
+    """No text in the claim or in a line makes a rule run away; the suite's time limit is the bound."""
+    for claim, source in ((f"Verify {text}"[:32_000], SOURCE), (TRUE_CLAIM, f"class X:\n    {text}\n")):
+        assert judge(make_task(claim), make_bundle(source), make_generation(make_reply(line="L2")))[1].reasons

@@ -1,0 +1,120 @@
+"""What a line of source or prose states: the values that could confirm or refute a claimed one.
+
+A line mentions more than it states. Not stated are: what stands in a comment behind code, in commented-out code or in a
+doctest; a number that is compared with or calculated further (`if x < 10`, `1 << 20`, `timedelta(days=1)`); a `None` in
+an annotation or a test; and, where a line gives values to several names, those of the names that are not asked about
+(`def f(max_retries=3, socket_timeout=5)`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from replay import values
+from replay.corpus.tokens import tokens
+from replay.values import Value
+
+_NAMED = re.compile(
+    r"""(?<![\w.])(?:self\.|cls\.)?([A-Za-z_]\w*)\s*(?::\s*[^=,()'"]+)?(?<![=!<>])=(?!=)\s*  # name = · name: type =
+      | ['"]([\w.-]+)['"]\s*:\s*                                                            # 'name':
+    """,
+    re.VERBOSE,
+)
+_COMMENTED_OUT = re.compile(r"[\w.\[\]'\"]+\s*=\s*\S")
+_OPERATOR_BEFORE = re.compile(r"(?:[<>+/%|^&*#]|[=!<>]=|[\w)\]]\s*-)\s*$")
+_OPERATOR_AFTER = re.compile(r"\s*(?:\*\*?|<<?|>>?|//?|[+|^&]|[=!]=|-\s)")
+_GIVEN_BEFORE = re.compile(r"(?:(?<![=!<>])=|\breturn|\bOption\()\s*$")
+_NOTHING = re.compile(r"\b(?:None|null|nil)\b")
+_ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_][\w.]*|(?<==)[A-Za-z_][\w.]*|(?<=return )[A-Za-z_][\w.]*")
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+@lru_cache(maxsize=4096)  # each shown line is read for the schema, and again by several rules of the gate
+def stated(line: str, like: Value, about: frozenset[str] = frozenset()) -> tuple[Value, ...]:
+    """The values that a line states and that could confirm or refute a value like this one.
+
+    Args:
+        line: One line.
+        like: The claimed value: only values of its kind count, and for a word, of its shape; or an explicit none.
+        about: The tokens of the claim, to tell several names on one line apart.
+    """
+    text = _asked_part(_code(line), about)
+    nothing = [
+        values.parse(match[0]) for match in _NOTHING.finditer(text) if _GIVEN_BEFORE.search(text[: match.start()])
+    ]
+    if like.kind == "number":
+        return values.distinct([*_plain_numbers(text), *nothing])
+    if like.kind == "boolean":
+        return values.distinct(values.switches(text))
+    words = _ASSIGNED if values.shape(like.text) == "lower" else values.IDENTIFIER
+    found = [*values.quoted(text), *(values.word(match[0]) for match in words.finditer(text))]
+    alike = [word for word in found if word.kind == "word" and values.shape(word.text) == values.shape(like.text)]
+    return values.distinct([*alike, *nothing])
+
+
+def names_given(line: str, about: frozenset[str]) -> tuple[str, ...]:
+    """The names to which the asked part of a line gives values."""
+    return tuple(match[1] or match[2] for match in _NAMED.finditer(_asked_part(_code(line), about)))
+
+
+def _code(line: str) -> str:
+    """A line without what only accompanies it."""
+    text = line.strip()
+    if text.startswith((">>>", "... ")):
+        return ""
+    if text.startswith("#"):
+        said = text.lstrip("#:!- ")
+        return "" if _COMMENTED_OUT.match(said) else said
+    quote = ""
+    for at, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char == "#" and text[at - 1].isspace():
+            return text[:at].rstrip()
+    return text
+
+
+def _asked_part(text: str, about: frozenset[str]) -> str:
+    """Of a line that gives values to several names, the ones whose names the claim asks for most; or all of it."""
+    given = list(_NAMED.finditer(text))
+    if len(given) < 2 or not about:
+        return text
+    ranked = []
+    for match in given:
+        parts = {token for token in tokens(match[1] or match[2]) if "_" not in token}
+        asked = len(parts & about)
+        ranked.append((asked, asked / len(parts) if parts else 0.0))
+    best = max(ranked)
+    if best[0] == 0:
+        return text
+    return " ; ".join(
+        match[0] + _value_at(text, match.end()) for match, rank in zip(given, ranked, strict=True) if rank == best
+    )
+
+
+def _value_at(text: str, start: int) -> str:
+    """The value that begins here: up to the comma or bracket that ends it, outside of brackets of its own."""
+    waiting: list[str] = []
+    for at in range(start, len(text)):
+        char = text[at]
+        if waiting and char == waiting[-1]:
+            waiting.pop()
+        elif char in _CLOSING:
+            waiting.append(_CLOSING[char])
+        elif not waiting and char in ",)]}":
+            return text[start:at]
+    return text[start:]
+
+
+def _plain_numbers(text: str) -> Iterator[Value]:
+    if "timedelta(" in text:
+        return
+    for value, start, end in values.numbers_at(text):
+        if not _OPERATOR_BEFORE.search(text[max(0, start - 8) : start]) and not _OPERATOR_AFTER.match(
+            text[end : end + 8]
+        ):
+            yield value
