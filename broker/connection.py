@@ -55,6 +55,11 @@ def connect(settings: Settings, *, patience: int = 3) -> redis.Redis:
     try:
         # The first ping does not retry: who asks for a connection wants to know at once that there is none.
         _client(settings, retries=0).ping()
+    except (ValueError, TypeError):
+        # Options in the URL that redis-py does not know or cannot read; it finds them at the first connection.
+        if settings.broker_url is None:
+            raise
+        raise _no_address() from None
     except AuthenticationError as error:
         raise BrokerUnavailable(
             f"the broker at {describe(settings)} refuses the login: {error}",
@@ -107,4 +112,18 @@ def _plain(broker_url: str) -> str:
             f"REPLAY_BROKER_URL has the scheme {scheme if separator else '(none)'!r}",
             hint="use redis://host:6379/0 (also for Valkey), rediss:// for TLS, or unix:///path/to.sock",
         )
-    return f"{_SCHEMES[scheme]}://{rest}"
+    plain = f"{_SCHEMES[scheme]}://{rest}"
+    try:
+        _ = urlsplit(plain).port
+    except ValueError:
+        raise _no_address() from None
+    return plain
+
+
+def _no_address() -> ConfigurationError:
+    """Neither the URL nor what a parser says of it is repeated: a part of a password may be in both."""
+    return ConfigurationError(
+        "REPLAY_BROKER_URL is not the address of a Redis or Valkey server",
+        hint="use redis://host:6379/0, rediss:// for TLS, or unix:///path/to.sock; percent-encode `/`, `@` and `:` in "
+        "a password, put an IPv6 address into brackets, and leave out options that redis-py does not know",
+    )

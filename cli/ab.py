@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -13,11 +13,13 @@ from rich.text import Text
 
 from cli import console, samples, session
 from cli.run import audit_in_process
+from cli.submit import report_errors
 from producer import intake
 from producer.intake import Overrides
 from producer.line import TaskLine
 from producer.results import Result
 from replay.contracts import State, Tier
+from replay.errors import InputError
 from replay.models.routing import model_for
 from replay.settings import Settings
 
@@ -50,15 +52,21 @@ def ab(
     """Ask the local model the same questions with retrieved evidence and from memory, and show what is grounded.
 
     Grounded means that the place it names exists in the corpus and says what it reports. Both arms become evidence;
-    the one without retrieval is marked as the baseline. The large model is not asked.
+    the one without retrieval is marked as the baseline. The large model is not asked. Exit code 1 when lines were bad.
 
     Example: replay ab -n 3 --markdown docs/ab.md
     """
     settings = Settings()
-    lines = intake.read(file or samples.QUICKSTART, Overrides(allow_escalation=False)).lines[:limit]
+    source = file or samples.QUICKSTART
+    taken = intake.read(source, Overrides(allow_escalation=False))
+    report_errors(taken, str(source))
+    if not taken.lines:
+        raise InputError(f"There is no task in {source}.", hint='A line is {"custom_id": "…", "task": "…"}.')
+    if markdown is not None:
+        _write(markdown, "", "a")  # what cannot be written is told before the model's work, not after it
     pairs = []
     with session.engine(settings, [Tier.LOCAL]) as engine:
-        for line in lines:
+        for line in taken.lines[:limit]:
             console.note(f"{line.custom_id} …")
             pairs.append(
                 Pair(
@@ -67,11 +75,17 @@ def ab(
                     audit_in_process(_baseline(line), settings, engine),
                 )
             )
-    if markdown is not None:
-        markdown.write_text(as_markdown(pairs, model_for(Tier.LOCAL, settings)), encoding="utf-8")
     if as_json:
         console.print_json([dataclasses.asdict(pair) for pair in pairs])
-        return
+    else:
+        _print(pairs)
+    if markdown is not None:
+        _write(markdown, as_markdown(pairs, model_for(Tier.LOCAL, settings)))
+    if taken.errors:
+        raise typer.Exit(1)
+
+
+def _print(pairs: list[Pair]) -> None:
     for pair in pairs:
         console.out.print(Text(pair.task, style="bold"))
         table = Table(box=None, header_style="dim", pad_edge=False)
@@ -83,6 +97,16 @@ def ab(
             table.add_row(name, *map(Text, _cells(result, values)), Text(_gate(result), style=style))
         console.out.print(table)
         console.out.print()
+
+
+def _write(path: Path, text: str, mode: Literal["w", "a"] = "w") -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as target:
+            target.write(text)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}.", hint="Name a file in a folder that this user can write."
+        ) from error
 
 
 def _baseline(line: TaskLine) -> TaskLine:

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from replay.errors import ReplayError
 
@@ -29,8 +30,13 @@ def _width() -> int | None:
     return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
 
 
-out = Console(highlight=False, width=_width())
-err = Console(stderr=True, highlight=False)
+def _console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """A console to which all text is only text: brackets and colons of a task, a file or a model mark nothing up."""
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+out = _console(width=_width())
+err = _console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of words for people.")]
 
@@ -47,18 +53,14 @@ def print_json_line(value: Any) -> None:
 
 def print_error(error: ReplayError) -> None:
     """What happened, and what to do next."""
-    err.print(f"[bold red]error:[/] {_escaped(error.message)}", soft_wrap=True)
+    err.print(Text.assemble(("error:", "bold red"), " ", error.message), soft_wrap=True)
     if error.hint:
-        err.print(f"[bold]hint:[/]  {_escaped(error.hint)}", soft_wrap=True)
+        err.print(Text.assemble(("hint:", "bold"), "  ", error.hint), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """A line about progress, on stderr so that stdout stays the result."""
-    err.print(f"[dim]{_escaped(text)}[/]", soft_wrap=True)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+    err.print(Text(text, style="dim"), soft_wrap=True)
 
 
 class DownloadBar:
@@ -66,7 +68,7 @@ class DownloadBar:
 
     def __init__(self) -> None:
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -88,7 +90,7 @@ class DownloadBar:
 
     def note(self, text: str) -> None:
         """Say something about how it goes."""
-        self._bars.console.print(f"[dim]{_escaped(text)}[/]")
+        self._bars.console.print(Text(text, style="dim"))
 
     def done(self) -> None:
         """End the bar."""

@@ -67,7 +67,7 @@ def import_playbook(
     report = playbooks.read(file)
     for bad in report.bad_lines:
         field = f" field {bad.field}:" if bad.field else ""
-        console.err.print(f"{file}:{bad.number}:{field} {bad.reason}", soft_wrap=True, markup=False)
+        console.err.print(f"{file}:{bad.number}:{field} {bad.reason}", soft_wrap=True)
     if not report.records:
         raise InputError(f"{file} holds no usable record", hint="Each line needs an id, a text and a kind or score.")
     made = snapshot.add(report.records, settings.corpus_dir)
@@ -98,7 +98,7 @@ def stats(as_json: console.AsJson = False) -> None:
     )
     for what, counts in (("kind", held.by_kind), ("origin", held.by_origin)):
         for name, count in sorted(counts.items(), key=lambda item: -item[1]):
-            console.out.print(f"  {what} {name}: {count}", markup=False)
+            console.out.print(f"  {what} {name}: {count}")
 
 
 @app.command()
@@ -124,4 +124,4 @@ def search(
         table.add_row(f"{found.hit.score:.3f}", found.hit.scorer, record.kind, where[:70], " ".join(found.shared[:8]))
     console.out.print(table if table.row_count else "nothing found")
     for line in result.lines:
-        console.out.print(f"{line.line_id:>4} {line.score:6.2f}  {line.text}", markup=False, soft_wrap=True)
+        console.out.print(f"{line.line_id:>4} {line.score:6.2f}  {line.text}", soft_wrap=True)

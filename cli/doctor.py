@@ -6,6 +6,7 @@ import dataclasses
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from cli import console
 from replay.errors import InputError
@@ -13,7 +14,7 @@ from replay.settings import Settings
 from stack import doctor as checks
 from stack.finding import Health
 
-_MARKS = {Health.OK: "[green]ok  [/]", Health.WARN: "[yellow]warn[/]", Health.FAIL: "[red]fail[/]"}
+_STYLES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "red"}
 
 
 def doctor(
@@ -32,10 +33,10 @@ def doctor(
     for finding in checks.examine(Settings(), chosen):
         findings.append(finding)
         if not as_json:
-            console.out.print(f"{_MARKS[finding.health]}  [bold]{finding.name}[/]  ", end="")
-            console.out.print(finding.detail, markup=False, soft_wrap=True)
+            mark = (f"{finding.health:<4}", _STYLES[finding.health])
+            console.out.print(Text.assemble(mark, "  ", (finding.name, "bold"), "  ", finding.detail), soft_wrap=True)
             if finding.mend:
-                console.out.print(f"      {finding.mend}", markup=False, soft_wrap=True, style="dim")
+                console.out.print(f"      {finding.mend}", soft_wrap=True, style="dim")
     if as_json:
         console.print_json([dataclasses.asdict(finding) for finding in findings])
     if any(finding.health is Health.FAIL for finding in findings):

@@ -79,14 +79,13 @@ def verify(as_json: console.AsJson = False) -> None:
     if as_json:
         console.print_json(dataclasses.asdict(report) | {"ok": report.ok})
     elif report.ok:
-        console.out.print(
-            f"[green]holds[/]  {report.records} records, {report.bytes} bytes, index {report.index.value}"
-        )
+        held = f"  {report.records} records, {report.bytes} bytes, index {report.index.value}"
+        console.out.print(Text.assemble(("holds", "green"), held))
         console.out.print(f"head   {report.head}")
     else:
         where = f"byte {report.fault.offset}, line {report.fault.line}" if report.fault else f"{report.bytes} bytes"
         wanted = report.fault.expected if report.fault else f"{report.torn_bytes} bytes are an incomplete last line"
-        console.out.print(f"[red]does not hold[/] at {where}: {wanted}", soft_wrap=True)
+        console.out.print(Text.assemble(("does not hold", "red"), f" at {where}: {wanted}"), soft_wrap=True)
         console.out.print(f"proved up to there: {report.records} records, head {report.head}")
     if not report.ok:
         raise typer.Exit(4)
@@ -111,7 +110,6 @@ def _print_line(record: dict[str, Any], as_json: bool) -> None:
         f"{record.get('state', record['schema']):9} {answer.get('verdict', ''):6} "
         f"{record.get('custom_id', '')}  {why}",
         soft_wrap=True,
-        markup=False,
     )
 
 
@@ -119,9 +117,9 @@ def _print_run(run: ReplayRun, *, seq: int, digest: str) -> None:
     attempt = run.attempt
     tier = attempt.tier.value if attempt else "no attempt"
     console.out.rule(f"{run.custom_id} · {tier} · {run.state.value}", align="left")
-    console.out.print(run.task.text, markup=False)
+    console.out.print(run.task.text)
     if run.reason:
-        console.out.print(f"reason: {run.reason}", markup=False)
+        console.out.print(f"reason: {run.reason}")
     if run.bundle.lines:
         records = run.bundle.records()
         cited = {
@@ -134,15 +132,16 @@ def _print_run(run: ReplayRun, *, seq: int, digest: str) -> None:
             console.out.print(Text(f"     {line.text}", style=style), soft_wrap=True)
     if attempt and attempt.answer:
         for finding in attempt.answer.findings:
-            console.out.print(f"expected {finding.expected!r}, found {finding.found!r}", markup=False)
-        console.out.print(f"verdict of the answer: [bold]{attempt.answer.verdict.value}[/]")
+            console.out.print(f"expected {finding.expected!r}, found {finding.found!r}")
+        console.out.print(Text.assemble("verdict of the answer: ", (attempt.answer.verdict.value, "bold")))
     elif attempt and attempt.generation:
-        console.out.print(attempt.generation.content[:2000], markup=False)
+        console.out.print(attempt.generation.content[:2000])
     if attempt and attempt.verdict:
-        word = "[green]accepted[/]" if attempt.verdict.accepted else "[red]rejected[/]"
-        console.out.print(f"gate {attempt.verdict.gate_version}: {word}, support {attempt.verdict.score:.2f}")
+        word = ("accepted", "green") if attempt.verdict.accepted else ("rejected", "red")
+        gate = f"gate {attempt.verdict.gate_version}: "
+        console.out.print(Text.assemble(gate, word, f", support {attempt.verdict.score:.2f}"))
         for reason in attempt.verdict.reasons:
-            console.out.print(f"  {reason.rule}: {reason.message}", markup=False, soft_wrap=True)
+            console.out.print(f"  {reason.rule}: {reason.message}", soft_wrap=True)
     if attempt and attempt.generation:
         usage = attempt.generation.usage
         console.out.print(

@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from cli import ab, broker, console, corpus, doctor, evidence, models, quickstart, results, run, stack, submit, worker
+from cli import (
+    ab,
+    broker,
+    cancel,
+    console,
+    corpus,
+    doctor,
+    evidence,
+    models,
+    quickstart,
+    results,
+    run,
+    stack,
+    submit,
+    worker,
+)
 from replay.errors import ConfigurationError, ReplayError
 from replay.settings import Settings
 
@@ -46,6 +61,7 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("run")(run.run)
 app.command("submit")(submit.submit)
 app.command("results")(results.results)
+app.command("cancel")(cancel.cancel)
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(stack.status)

@@ -7,10 +7,10 @@ import uuid
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from cli import console, samples, session
 from cli.results import print_results
-from cli.stack import show_step
 from cli.submit import print_submission, wait_for
 from evidence import verify
 from evidence.reader import EvidenceReader
@@ -21,7 +21,6 @@ from replay.contracts import Record, Tier
 from replay.corpus import playbooks, snapshot, sources
 from replay.errors import ConfigurationError
 from replay.settings import Settings
-from stack import supervise
 
 
 def quickstart(
@@ -46,26 +45,13 @@ def quickstart(
     session.fetch_models(settings, tuple(Tier))
     console.note("2/4  corpus")
     _build_corpus(settings)
-    ran_before = any(program.pid is not None for program in supervise.status(settings))
     console.note("3/4  stack")
-    try:
-        supervise.up(settings, on_step=show_step)
+    with session.started(settings):
         console.note("4/4  audit")
         taken = intake.read(samples.QUICKSTART)
         submission = submit(taken.lines, settings, source=taken.source, nonce=uuid.uuid4().hex if again else "")
         print_submission(submission)
         wait_for(submission.batch, settings)
-    except KeyboardInterrupt:
-        # What is being generated is handed back to the queue; the next run makes it anew.
-        if not ran_before:
-            supervise.down(settings, grace_s=5, on_step=show_step)
-        raise
-    except BaseException:
-        if not ran_before:
-            supervise.down(settings, on_step=show_step)
-        raise
-    if not ran_before:
-        supervise.down(settings, on_step=show_step)
     _report(
         submission.batch, settings, time.monotonic() - began, nothing_new=submission.already_done == submission.total
     )
@@ -96,7 +82,7 @@ def _report(batch: Batch, settings: Settings, seconds: float, *, nothing_new: bo
         console.out.print("All of it had been run before; `replay quickstart --again` runs it anew.")
     first = EvidenceReader(settings.evidence_log).batch_states(batch.batch_id)
     run_id = next(iter(first), "RUN")
-    console.out.print(f"[dim]{seconds:.0f} s in all.[/] Next:")
+    console.out.print(Text.assemble((f"{seconds:.0f} s in all.", "dim"), " Next:"))
     for command, what in (
         (f"replay evidence show {run_id}", "one audit, with the lines it rests on"),
         ("replay up", "keep the stack running"),
@@ -104,4 +90,4 @@ def _report(batch: Batch, settings: Settings, seconds: float, *, nothing_new: bo
         ('replay run --task "Verify that …"', "a claim of your own"),
         ("replay corpus build PATH", "your own sources instead"),
     ):
-        console.out.print(f"  .venv/bin/{command:<58} [dim]{what}[/]", soft_wrap=True)
+        console.out.print(Text.assemble(f"  .venv/bin/{command:<58} ", (what, "dim")), soft_wrap=True)

@@ -64,7 +64,7 @@ def run(
 
 
 def audit_in_process(line: TaskLine, settings: Settings, engine: pipeline.Engine) -> Result:
-    """Audit one line with an engine, keep the evidence, and return the joined result."""
+    """Audit one line with an engine, keep the evidence of each attempt as it ends, and return the joined result."""
     batch = manifest.plan(
         [line],
         source="replay run --in-process",
@@ -75,9 +75,11 @@ def audit_in_process(line: TaskLine, settings: Settings, engine: pipeline.Engine
     task = batch.tasks[0]
     local = pipeline.audit_local(task, engine)
     runs = [local.run]
+    session.keep(settings, local.run)
     if local.escalation is not None:
-        runs.append(pipeline.audit_escalated(local.escalation, engine).run)
-    session.keep(settings, runs)
+        escalated = pipeline.audit_escalated(local.escalation, engine)
+        session.keep(settings, escalated.run)
+        runs.append(escalated.run)
     return result_of(task, runs)
 
 
@@ -93,7 +95,7 @@ def _print(result: Result, as_json: bool) -> None:
         return
     console.out.print(results_table([result]))
     if result.quote:
-        console.out.print(f"  {result.quote}", markup=False, style="dim")
+        console.out.print(f"  {result.quote}", style="dim")
     for reason in result.reasons:
-        console.out.print(f"  {reason}", markup=False, soft_wrap=True)
+        console.out.print(f"  {reason}", soft_wrap=True)
     console.out.print(f"everything about it: replay evidence show {result.run_id}")

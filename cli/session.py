@@ -1,13 +1,13 @@
-"""An audit without queues: the engine in this process, its models served as long as they are needed.
+"""What a command needs only as long as it runs: programs of the stack, and an engine in this process.
 
-Used by `replay run --in-process` and `replay ab`. Evidence still has one writer: where one is at work the records go
-to its stream, otherwise this process takes the log's lock itself.
+The engine is for audits without queues, `replay run --in-process` and `replay ab`. Evidence still has one writer: where
+one is at work the records go to its stream, otherwise this process takes the log's lock itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 
 from broker import evidence_stream
 from broker.connection import connect
@@ -17,7 +17,7 @@ from evidence.log import EvidenceLog
 from replay import pipeline
 from replay.contracts import ReplayRun, Tier
 from replay.corpus.retrieval import CurrentRetriever
-from replay.errors import BrokerUnavailable, EvidenceLocked
+from replay.errors import BrokerUnavailable, EvidenceLocked, UnavailableError
 from replay.identity import canonical_json
 from replay.models import catalogue, files
 from replay.models.client import ModelClient
@@ -26,37 +26,78 @@ from replay.prompting import PromptLimits
 from replay.settings import Settings
 from stack import supervise
 
+_HURRY_S = 5.0
+
 
 @contextmanager
 def engine(settings: Settings, tiers: Sequence[Tier]) -> Iterator[pipeline.Engine]:
-    """An engine whose models answer; embedded servers that do not run yet are started, and stopped at the end."""
+    """An engine whose models answer; embedded servers that do not run yet are started, and stopped at the end.
+
+    What ran before goes on.
+    """
     retriever = CurrentRetriever(settings.corpus_dir, settings)
     fetch_models(settings, tiers)
-    started = _serve(settings, [f"model-{tier.value}" for tier in tiers if embedded_model(tier, settings)])
-    client = ModelClient(settings)
-    try:
+    with (
+        started(settings, [f"model-{tier.value}" for tier in tiers if embedded_model(tier, settings)]),
+        closing(ModelClient(settings)) as client,
+    ):
         yield pipeline.Engine(retriever, client, PromptLimits(exemplars=settings.exemplars_shown))
+
+
+@contextmanager
+def started(settings: Settings, programs: Collection[str] | None = None) -> Iterator[None]:
+    """Start what is missing of the stack, and at the end stop exactly that; what ran before goes on.
+
+    After Ctrl-C programs get five seconds; what they work on is handed back to its queue and made anew by the next run.
+
+    Args:
+        settings: Which stack.
+        programs: Names of what is needed of it; None: all, and what runs already must have these settings.
+    """
+    known = supervise.status(settings)
+    running = {program.name for program in known if program.pid is not None}
+    missing = ({program.name for program in known} if programs is None else set(programs)) - running
+
+    def stop(grace_s: float | None) -> None:
+        if running:
+            supervise.stop(settings, missing, grace_s=grace_s, on_step=show_step)
+        else:
+            supervise.down(settings, grace_s=grace_s, on_step=show_step)
+
+    if missing or programs is None:
+        try:
+            supervise.up(settings, None if programs is None else missing, on_step=show_step)
+        except BaseException:
+            # Where nothing ran before, `up` has stopped by itself what it had started.
+            if running:
+                with suppress(UnavailableError):
+                    stop(_HURRY_S)
+            raise
+    grace_s = None
+    try:
+        yield
+    except KeyboardInterrupt:
+        grace_s = _HURRY_S
+        raise
     finally:
-        client.close()
-        if started:
-            supervise.down(settings, on_step=show_step)
+        if missing:
+            stop(grace_s)
 
 
-def keep(settings: Settings, runs: Sequence[ReplayRun]) -> None:
-    """Make evidence of attempts that were made here.
+def keep(settings: Settings, run: ReplayRun) -> None:
+    """Make evidence of an attempt that was made here.
 
     Raises:
         EvidenceLocked: A writer holds the log, but no broker leads to it.
     """
-    records = [run.wire() for run in runs]
+    record = run.wire()
     try:
         with EvidenceLog.open(settings.evidence_log) as log:
-            log.append(records)
+            log.append([record])
     except EvidenceLocked as locked:
         try:
             with connect(settings) as broker:
-                for record in records:
-                    evidence_stream.append(broker, canonical_json(record))
+                evidence_stream.append(broker, canonical_json(record))
         except BrokerUnavailable:
             raise locked from None
 
@@ -71,11 +112,3 @@ def fetch_models(settings: Settings, tiers: Sequence[Tier]) -> None:
             files.ensure(model, settings.cache_dir, bar)
         finally:
             bar.done()
-
-
-def _serve(settings: Settings, programs: list[str]) -> bool:
-    running = {program.name for program in supervise.status(settings) if program.pid is not None}
-    if not set(programs) - running:
-        return False
-    supervise.up(settings, programs, on_step=show_step)
-    return not running

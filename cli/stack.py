@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from broker import heartbeat, queues
 from broker.connection import connect
@@ -52,6 +53,8 @@ def down(as_json: console.AsJson = False) -> None:
 def status(as_json: console.AsJson = False) -> None:
     """Show programs, queues and workers. Exit code 3 when the broker does not answer.
 
+    With --json queues and workers are null then: what is in the broker is unknown.
+
     Example: replay status --json
     """
     settings = Settings()
@@ -59,7 +62,10 @@ def status(as_json: console.AsJson = False) -> None:
     try:
         broker = connect(settings)
     except BrokerUnavailable:
-        _print_programs(programs, as_json)
+        if as_json:
+            console.print_json({"programs": _rows(programs), "queues": None, "workers": None})
+        else:
+            _print_programs(programs, as_json=False)
         raise
     with broker:
         depths = queues.depths(broker)
@@ -116,7 +122,7 @@ def _print_programs(programs: list[supervise.ProgramStatus], as_json: bool) -> N
         colour = "green" if program.state == "running" else "yellow"
         table.add_row(
             program.name,
-            f"[{colour}]{program.state}[/] {program.problem}",
+            Text.assemble((program.state, colour), " ", program.problem),
             str(program.pid or ""),
             f"{program.uptime_s} s" if program.uptime_s else "",
             str(program.log),

@@ -43,8 +43,9 @@ def submit(
 ) -> None:
     """Submit tasks. The same file again is the same batch: it is resumed, and nothing is done twice.
 
-    Bad lines are named and kept in FILE.errors.jsonl; the good ones run. Exit code 1 when lines were bad or, with
-    --wait, when a task failed.
+    Bad lines are named and kept in FILE.errors.jsonl, with what is wrong; the good ones run. Mend the bad ones in a
+    file of their own: FILE with other lines is another batch, and all of it would run. Exit code 1 when lines were bad
+    or, with --wait, when a task failed.
 
     Example: replay submit data/tasks/celery-audit.jsonl --wait
     """
@@ -68,14 +69,21 @@ def submit(
 
 
 def report_errors(taken: Intake, file: str) -> None:
-    """Name every bad line."""
+    """Name every bad line, and say what becomes of them.
+
+    Raises:
+        InputError: Every line is bad.
+    """
     for error in taken.errors:
         where = f"{file}:{error.line}:" + (f" field {error.field}:" if error.field else "")
-        console.err.print(f"{where} {error.error}", soft_wrap=True, markup=False)
-    if taken.errors:
-        console.note(f"{len(taken.errors)} bad lines are kept in {taken.errors_file}")
-    if not taken.lines and taken.errors:
-        raise InputError(f"{file} has no good line", hint=f"Mend the lines in {taken.errors_file} and submit them.")
+        console.err.print(f"{where} {error.error}", soft_wrap=True)
+    if not taken.errors:
+        return
+    console.note(f"{len(taken.errors)} bad lines are kept in {taken.errors_file}, each with what is wrong with it")
+    if not taken.lines:
+        where = "the input" if file == intake.STDIN else file
+        raise InputError(f"{where} has no good line", hint=f"Mend {where} and give it again.")
+    console.note("write them, mended, into a file of their own: with other lines this one would be a new batch")
 
 
 def print_submission(submission: Submission) -> None:

@@ -62,9 +62,13 @@ def print_summary(summary: Summary) -> None:
     if summary.gold is not None:
         gold = summary.gold
         console.out.print(
-            f"against gold ({gold.total}): {gold.correct} accepted and right, {gold.correct_on_line} of them on the "
-            f"deciding line; [bold]{gold.false_accepts} accepted and wrong[/]; "
-            f"{gold.rejected + gold.false_rejects} left undecided ({gold.false_rejects} of them with the right answer)"
+            Text.assemble(
+                f"against gold ({gold.total}): {gold.correct} accepted and right, {gold.correct_on_line} of them on "
+                "the deciding line; ",
+                (f"{gold.false_accepts} accepted and wrong", "bold"),
+                f"; {gold.rejected + gold.false_rejects} rejected ({gold.false_rejects} of them with the right answer)"
+                f"; {gold.other} failed or cancelled",
+            )
         )
     if summary.seconds_p50 is not None and summary.seconds_p95 is not None:
         console.out.print(

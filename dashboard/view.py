@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from broker import heartbeat, queues
 from broker.connection import connect
 from evidence.reader import EvidenceReader
 from evidence.row import Row
-from replay.errors import BrokerUnavailable
+from replay.errors import ReplayError
 from replay.settings import Settings
 
 RECENT = 25
@@ -40,7 +42,7 @@ class View:
 
 
 def look(settings: Settings) -> View:
-    """Take one look; a broker that does not answer is shown, not raised."""
+    """Take one look; why the broker cannot be asked is shown, not raised."""
     problem = ""
     depths: dict[str, Any] = {}
     workers: tuple[heartbeat.Heartbeat, ...] = ()
@@ -48,7 +50,9 @@ def look(settings: Settings) -> View:
         with connect(settings, patience=0) as broker:
             depths = asdict(queues.depths(broker))
             workers = tuple(heartbeat.alive(broker))
-    except BrokerUnavailable as error:
-        problem = f"{error.message} {error.hint}"
+    except ReplayError as error:
+        problem = f"{error.message.rstrip('.')}. {error.hint}"
+    except RedisError as error:
+        problem = f"the broker answers, but not to everything: {error}"
     recent = tuple(reversed(EvidenceReader(settings.evidence_log).tail(RECENT)))
     return View(datetime.now(UTC).isoformat(timespec="seconds"), problem, depths, workers, recent)

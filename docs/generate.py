@@ -31,8 +31,8 @@ _CONFIGURATION = """\
 <!-- Written by docs/generate.py from replay/settings.py; change that and run `make docs`. -->
 
 Every setting is an environment variable; there is no configuration file. What an unset one means is said in its row.
-A variable whose name is none of these is ignored without a word, so check the spelling here;
-`replay doctor` shows what a configuration comes to.
+A variable whose name is none of these is ignored; `replay doctor` warns of it, and shows what a
+configuration comes to.
 
 A running stack keeps the settings that it was started with: `replay up` with others is refused until `replay down`.
 Keys are not compared, so a changed key needs `replay down` and `replay up` as well.

@@ -6,6 +6,7 @@ import redis
 from redis.exceptions import RedisError
 
 from broker import cancelled
+from broker.connection import connect
 from evidence.reader import EvidenceReader
 from producer import manifest
 from producer.manifest import Batch
@@ -13,8 +14,13 @@ from replay.errors import BrokerUnavailable
 from replay.settings import Settings
 
 
-def cancel(batch: Batch, settings: Settings, client: redis.Redis) -> int:
+def cancel(batch: Batch, settings: Settings, client: redis.Redis | None = None) -> int:
     """Cancel a batch, durably; return how many of its tasks had not ended. Doing it again changes nothing.
+
+    Args:
+        batch: Which one.
+        settings: Where batches, evidence and broker are.
+        client: The broker; None: the one of the settings, asked for after the mark is made.
 
     Raises:
         AppendFailed: The mark could not be made durable; nothing is cancelled.
@@ -22,10 +28,10 @@ def cancel(batch: Batch, settings: Settings, client: redis.Redis) -> int:
     """
     manifest.mark_cancelled(settings.batches_dir, batch.batch_id)
     try:
-        cancelled.cancel(client, batch.batch_id)
-    except RedisError as error:
+        cancelled.cancel(client if client is not None else connect(settings), batch.batch_id)
+    except (BrokerUnavailable, RedisError) as error:
         raise BrokerUnavailable(
-            f"Batch {batch.batch_id} is marked as cancelled, but the broker does not answer: {error}",
-            hint="Start the broker and cancel the batch again, so that the workers know.",
+            f"Batch {batch.batch_id} is marked as cancelled, but the workers could not be told: {error}",
+            hint="Start the broker (`replay status` shows whether it runs) and cancel the batch again.",
         ) from error
     return len(batch.tasks) - len(EvidenceReader(settings.evidence_log).terminal_ids(batch.batch_id))

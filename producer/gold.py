@@ -1,4 +1,4 @@
-"""Results against known answers: right, right for the right reason, wrong, or left undecided."""
+"""Results against known answers: right, right for the right reason, wrong, rejected, or without an answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ class Gold:
         correct: Accepted, with the known ruling.
         correct_on_line: Of these, the ones that cite the very line which decides the task.
         false_accepts: Accepted, with another ruling.
-        undecided: Accepted as `unsure`: neither right nor wrong.
         false_rejects: Rejected, although the last answer had the known ruling.
         rejected: All others that were rejected, rightly.
         other: Failed or cancelled.
@@ -46,7 +45,6 @@ class Gold:
     correct: int = 0
     correct_on_line: int = 0
     false_accepts: int = 0
-    undecided: int = 0
     false_rejects: int = 0
     rejected: int = 0
     other: int = 0
@@ -59,7 +57,8 @@ def read_gold(path: Path) -> dict[str, KnownAnswer]:
         InputError: The file cannot be read, or a line has no `custom_id` or verdict.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a text in a line may hold U+2028, U+0085 and other ends that are none in JSON lines.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The gold file {path} cannot be read: {error}.", hint="Check the path.") from error
     known: dict[str, KnownAnswer] = {}
@@ -98,7 +97,7 @@ def _kind(row: Result, known: Ruling) -> str:
         case State.ACCEPTED if right:
             return "correct"
         case State.ACCEPTED:
-            return "undecided" if row.ruling == Ruling.UNSURE else "false_accepts"
+            return "false_accepts"
         case State.REJECTED:
             return "false_rejects" if right else "rejected"
         case _:

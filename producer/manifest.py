@@ -131,7 +131,8 @@ def load(batches_dir: Path, batch_id: str) -> Batch:
         first, _, body = path.read_bytes().partition(b"\n")
     except OSError:
         raise InputError(
-            f"There is no batch {batch_id} in {batches_dir}.", hint="`replay results` without a name takes the newest."
+            f"There is no batch {batch_id} in {batches_dir.absolute()}.",
+            hint="`replay results` without a name takes the newest.",
         ) from None
     hint = f"Move {path.parent} away and submit the file again: what is in evidence already counts."
     try:
@@ -161,7 +162,11 @@ def find(batches_dir: Path, name: str | None) -> Batch:
     """
     ids = known(batches_dir)
     if not ids:
-        raise InputError(f"There is no batch in {batches_dir}.", hint="Submit one with `replay submit FILE`.")
+        raise InputError(
+            f"There is no batch in {batches_dir.absolute()}.",
+            hint="Submit one with `replay submit FILE`, or go where that was done: "
+            "without REPLAY_DATA_DIR the data lie in the folder in which a command runs.",
+        )
     if name is None:
         return load(batches_dir, ids[0])
     fitting = [batch_id for batch_id in ids if batch_id == name] or [

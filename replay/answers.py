@@ -116,7 +116,12 @@ def parse(content: str, task: ReplayTask, bundle: Bundle) -> Answer:
     text = content.strip()
     fenced = _FENCED.match(text)
     try:
-        reply = _Reply.model_validate(json.loads(fenced.group(1) if fenced else text, object_pairs_hook=_without_twins))
+        written = json.loads(fenced.group(1) if fenced else text, object_pairs_hook=_without_twins)
+        json.dumps(written, ensure_ascii=False).encode()
+        reply = _Reply.model_validate(written)
+    except UnicodeEncodeError as error:
+        # JSON can spell half of a surrogate pair, which no evidence could hold.
+        raise ValueError("holds half of a surrogate pair") from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except json.JSONDecodeError as error:

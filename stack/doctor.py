@@ -18,6 +18,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("corpus", machine.corpus),
     ("evidence", machine.evidence),
     ("ports", machine.own_ports),
+    ("settings", machine.variables),
     ("keys", machine.keys),
     ("broker", services.broker),
     ("models", services.models),

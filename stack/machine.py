@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import json
 import os
@@ -24,7 +25,7 @@ from replay.settings import Settings
 from stack import ports
 from stack.finding import Finding, fail, ok, warn
 from stack.ownership import Ownership
-from stack.paths import StackPaths
+from stack.paths import OWNER_VARIABLE, StackPaths
 from stack.programs import local_stack
 
 _OLDEST_PYTHON = (3, 11)
@@ -120,6 +121,20 @@ def own_ports(settings: Settings) -> Iterator[Finding]:
             other = f", or set {program.port_variable}" if program.port_variable else ""
             mend = f"End that process before `replay up`{other}."
             yield fail(name, f"{program.name} wants it, {ports.holder(program.port)} has it", mend)
+
+
+def variables(settings: Settings) -> Iterator[Finding]:
+    """Is there a `REPLAY_*` variable that is no setting? Names only, never what they hold."""
+    known = {f"REPLAY_{field.upper()}" for field in type(settings).model_fields}
+    # Small letters are taken too.
+    set_here = {name for name in os.environ if name.upper().startswith("REPLAY_")}
+    unknown = sorted(name for name in set_here if name.upper() not in known | {OWNER_VARIABLE})
+    for name in unknown:
+        near = difflib.get_close_matches(name.upper(), known, n=1)
+        mend = f"Is it {near[0]}? " if near else ""
+        yield warn(name, "no setting is called so: it is ignored", f"{mend}All are in docs/configuration.md.")
+    if not unknown:
+        yield ok("settings", f"every REPLAY_* variable is one ({len(set_here)} set)")
 
 
 def keys(settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from broker import evidence_stream, heartbeat
 from broker.connection import connect, describe
-from replay.errors import BrokerUnavailable
+from replay.errors import BrokerUnavailable, ReplayError
 from replay.settings import Settings
 
 
@@ -45,6 +45,7 @@ def stream_to_drain(settings: Settings, pid: int | None) -> str | None:
     try:
         with connect(settings, patience=0) as client:
             backlog = evidence_stream.backlog(client)
-    except (BrokerUnavailable, RedisError):
+    except (ReplayError, RedisError):
+        # Nor is a wrong REPLAY_BROKER_URL a reason not to stop what runs.
         return None
     return f"{backlog} records to be written" if backlog else None

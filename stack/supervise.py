@@ -116,6 +116,36 @@ def down(
         return stop_all(paths, chosen, Control(paths.socket), on_step, grace_s)
 
 
+def stop(
+    settings: Settings,
+    only: Collection[str],
+    *,
+    programs: Sequence[Program] | None = None,
+    grace_s: float | None = None,
+    on_step: OnStep = silent,
+) -> None:
+    """Stop the named programs, in order, and leave the others and the supervisor running; nothing where none runs.
+
+    Args:
+        settings: Which stack.
+        only: Names of programs.
+        programs: Another list than that of `stack.programs`.
+        grace_s: As for `down`.
+        on_step: Is told what happens.
+
+    Raises:
+        InputError: `only` names a program that is not in the stack.
+    """
+    wanted = _choose(tuple(every_program(settings) if programs is None else programs), only)
+    paths = StackPaths.of(settings)
+    if not paths.run_dir.is_dir():
+        return
+    with _alone(paths):
+        control = Control(paths.socket)
+        if control.answers():
+            stop_in_order(control, wanted, on_step, grace_s)
+
+
 def status(settings: Settings, *, programs: Sequence[Program] | None = None) -> list[ProgramStatus]:
     """How each program of the stack stands; all are `stopped` where no supervisor answers."""
     chosen = tuple(local_stack(settings) if programs is None else programs)

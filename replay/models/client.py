@@ -1,11 +1,12 @@
 """The OpenAI-compatible client: one request and one reply, over plain HTTP.
 
-Only transport faults are retried, within bounds; what they are is decided in `faults`. Messages never hold a key: it
-travels in a header, and what an endpoint or the HTTP stack says is searched for it before it is passed on.
+Only transport faults are retried, within bounds; what they are is decided in `faults`. The key travels in a header;
+what an endpoint or the HTTP stack says, good replies included, is searched for it before it is passed on (`body`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import threading
@@ -19,7 +20,7 @@ import stamina.instrumentation
 
 from replay.contracts import Generation, Tier
 from replay.errors import ModelRefused, ModelUnavailable
-from replay.models import faults, replies, routing
+from replay.models import body, faults, replies, routing
 from replay.models.faults import Transient
 from replay.models.probe import MEANS_NO, Abilities, probe, schema_format
 from replay.models.replies import Reply
@@ -59,7 +60,7 @@ class ModelClient:
         self._abilities: dict[tuple[str, str], Abilities] = {}
 
     def generate(self, tier: Tier, messages: list[dict[str, str]], schema: dict[str, Any]) -> Generation:
-        """Return the model's reply, verbatim.
+        """Return the model's reply, verbatim but for a key in it, which is masked, and halves of surrogate pairs.
 
         Raises:
             ConfigurationError: No endpoint or key for the model of this tier.
@@ -110,9 +111,9 @@ class ModelClient:
             ModelUnavailable: No answer; there are no retries.
             ModelRefused: The endpoint said no.
         """
-        body = self._send(endpoint, "GET", "/models", "its list of models", None)
-        data = body.get("data") if isinstance(body, dict) else None
-        entries = data if isinstance(data, list) else []
+        listed = self._send(endpoint, "GET", "/models", "its list of models", None)
+        data = listed.get("data") if isinstance(listed, dict) else None
+        entries = body.without_secret(_key(endpoint), data) if isinstance(data, list) else []
         return tuple(str(entry["id"]) for entry in entries if isinstance(entry, dict) and entry.get("id"))
 
     def health(self, endpoint: Endpoint, model: str | None = None) -> Health:
@@ -171,30 +172,32 @@ class ModelClient:
         reply = replies.read(self._send(endpoint, "POST", "/chat/completions", model, payload))
         if reply is None:
             raise Transient(f"{model} at {endpoint.base_url}: the answer is no chat completion")
-        return reply
+        # Here and not in the body: a reply in parts may hold the key across two of them.
+        said = {name: getattr(reply, name) for name in ("content", "reasoning", "finish_reason")}
+        return dataclasses.replace(reply, **body.without_secret(_key(endpoint), said))
 
     def _send(self, endpoint: Endpoint, method: str, path: str, model: str, payload: dict[str, Any] | None) -> Any:
         """Make one request; return the parsed body of a good answer."""
         where = endpoint.base_url
-        key = endpoint.api_key.get_secret_value() if endpoint.api_key else ""
+        key = _key(endpoint)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             response = self._client().request(method, where + path, json=payload, headers=headers)
         except httpx.RequestError as error:
-            said = _without(key, str(error) or type(error).__name__)
+            said = body.without(key, str(error) or type(error).__name__)
             raise Transient(f"{model} at {where}: {said}", hint=_hint(endpoint)) from None
-        try:
-            body = response.json()
-        except ValueError:
-            body = response.text
-        fault = faults.fault(response.status_code, response.headers, _choice_error(body), model=model, where=where)
+        answer = body.read(response)
+        # Masked before `faults` cuts it to length: a cut through a key would leave a part that is not found again.
+        told = body.without(key, _choice_error(answer))
+        fault = faults.fault(response.status_code, response.headers, told, model=model, where=where)
         if fault is not None:
-            fault.message = _without(key, fault.message)
+            # And once more after it: joining lines can put a key together.
+            fault.message = body.without(key, fault.message)
             fault.args = (fault.message,)
             raise fault
-        if isinstance(body, str):
+        if isinstance(answer, str):
             raise Transient(f"{model} at {where}: the answer is not JSON")
-        return body
+        return answer
 
     def _client(self) -> httpx.Client:
         with self._lock:
@@ -224,12 +227,12 @@ def _wait_before_retry(error: Exception) -> bool | float:
     return error.retry_after_s + random.uniform(0, 1)  # noqa: S311  spreads retries, guards nothing
 
 
-def _choice_error(body: Any) -> Any:
+def _choice_error(answer: Any) -> Any:
     """Lift an error inside the first choice (OpenRouter, when a provider fails midway) to where others have it."""
-    choices = body.get("choices") if isinstance(body, dict) else None
+    choices = answer.get("choices") if isinstance(answer, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     error = choice.get("error") if isinstance(choice, dict) else None
-    return {"error": error} if error else body
+    return {"error": error} if error else answer
 
 
 def _hint(endpoint: Endpoint) -> str:
@@ -238,5 +241,5 @@ def _hint(endpoint: Endpoint) -> str:
     return f"Check that the endpoint runs, and its address ({endpoint.name})." if endpoint.name else ""
 
 
-def _without(key: str, text: str) -> str:
-    return text.replace(key, "***") if key else text
+def _key(endpoint: Endpoint) -> str:
+    return endpoint.api_key.get_secret_value() if endpoint.api_key else ""

@@ -17,8 +17,10 @@ import pytest
 
 from broker.heartbeat import alive
 from evidence.verify import verify
+from replay.corpus import snapshot
 from replay.settings import Settings
 from tests.command_line import CLAIM, REPLAY, commands, replay, tasks, write_tasks
+from tests.factories import make_bundle
 from tests.processes import ROOT, Stack, answers, environment, free_port, running, wait_for
 from tests.scripted_model import Reply, ScriptedModel
 
@@ -179,6 +181,25 @@ def test_a_local_worker_killed_in_mid_batch_loses_and_doubles_nothing(
     assert (proof.ok, proof.records) == (True, 40)
 
 
+@pytest.mark.models
+def test_an_audit_in_process_stops_exactly_what_it_started(data_dir: Path) -> None:
+    """A model server that it had to start is stopped; the broker that ran before goes on."""
+    snapshot.write([hit.record for hit in make_bundle().passages], Settings(data_dir=data_dir).corpus_dir)
+    ports = {name: free_port() for name in ("local_port", "escalation_port", "dashboard_port")}
+    env = environment(data_dir, **ports)
+    try:
+        up = replay(env, "up", "broker", "--json")
+        before = {program["name"]: program["pid"] for program in json.loads(up.stdout)}
+        ran = replay(env, "run", "--in-process", "--local-only", "--json", "-t", CLAIM)
+        assert json.loads(ran.stdout)["tier"] == "local", ran.stderr
+        status = json.loads(replay(env, "status", "--json").stdout)
+        after = {program["name"]: program["pid"] for program in status["programs"]}
+        assert {name for name, pid in after.items() if pid} == {"broker"}
+        assert after["broker"] == before["broker"]
+    finally:
+        replay(env, "down")
+
+
 # --- output ----------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +215,7 @@ def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_pa
     typed: dict[str, tuple[Mapping[str, str], list[str | Path]]] = {
         "submit": (stack.env, ["submit", file]),
         "results": (stack.env, ["results"]),
+        "cancel": (stack.env, ["cancel"]),
         "status": (stack.env, ["status"]),
         "down": (elsewhere, ["down"]),
         "doctor": (stack.env, ["doctor", "--only", "broker"]),

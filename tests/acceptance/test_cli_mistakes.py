@@ -44,6 +44,7 @@ MISTAKES = {
     "no such package": (["corpus", "build", "package:gone"], {}, "no installed package is named 'gone'", "Install it"),
     "no such playbook": (["corpus", "import", "gone"], {}, "'gone' cannot be read", "JSON lines"),
     "no batch": (["results"], {}, "no batch", "replay submit"),
+    "no batch to cancel": (["cancel"], {}, "no batch", "replay submit"),
     "no such format": (["results", "--format", "xml"], {}, "no format 'xml'", "table, jsonl, csv"),
     "no evidence": (["evidence", "verify"], {}, "no evidence log", "replay quickstart"),
     "no such run": (["evidence", "show", "run_gone"], {}, "no evidence of 'run_gone'", "replay evidence tail"),
@@ -52,6 +53,7 @@ MISTAKES = {
     "no such check": (["doctor", "--only", "gone"], {}, "no check gone", "Checks: "),
     "two writers": (["worker", "writer", "-c", "2"], {}, "one process for each log", "--concurrency"),
     "a wrong setting": (["status"], {"REPLAY_TOP_K": "many"}, "REPLAY_TOP_K: Input should be a valid integer", "unset"),
+    "no address": (["status"], {"REPLAY_BROKER_URL": "redis://[x"}, "REPLAY_BROKER_URL is not the address", "redis://"),
     "a wrong address": (["status"], {"REPLAY_BROKER_URL": "http://x"}, "REPLAY_BROKER_URL has the scheme", "redis://"),
 }
 

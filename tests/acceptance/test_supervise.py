@@ -25,7 +25,7 @@ from stack.programs import Program
 from stack.progress import Step
 from stack.questions import broker_to_answer
 from stack.readiness import Listening, Probe
-from stack.supervise import down, restart, status, up
+from stack.supervise import down, restart, status, stop, up
 from tests.processes import wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -321,6 +321,20 @@ def test_only_starts_what_it_names_and_restart_renews_it(place: Place) -> None:
     wait_for(lambda: place.pid("one") != first, "another process")
     with pytest.raises(InputError, match="no program three"):
         up(place.settings, ["three"], programs=programs)
+
+
+def test_stop_stops_what_it_names_and_leaves_the_rest(place: Place) -> None:
+    """The other programs and the supervisor go on; without a stack there is nothing to stop."""
+    programs = [place.program("one"), place.program("two")]
+    stop(place.settings, ["one"], programs=programs)
+    up(place.settings, programs=programs)
+    kept = place.pid("two")
+    stop(place.settings, ["one"], programs=programs)
+    assert place.ended() == ["one"]
+    statuses = {entry.name: entry for entry in status(place.settings, programs=programs)}
+    assert (statuses["one"].state, statuses["two"].pid) == (ProgramState.STOPPED, kept)
+    with pytest.raises(InputError, match="no program three"):
+        stop(place.settings, ["three"], programs=programs)
 
 
 def test_other_settings_are_refused_by_name(place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,31 @@ def test_a_url_of_something_else_is_refused(tmp_path: Path, broker_url: str) -> 
     """Only Redis and Valkey are spoken."""
     with pytest.raises(ConfigurationError, match="scheme"):
         connect(Settings(data_dir=tmp_path, broker_url=broker_url))
+
+
+@pytest.mark.parametrize(
+    "broker_url",
+    [
+        "redis://[bad",
+        "redis://host:port",
+        "redis://host:99999",
+        "redis://:secret/word@host:6379",
+        "redis://127.0.0.1:1?db=secret",
+        "unix:///nowhere?secret=1",
+    ],
+)
+def test_a_url_that_is_no_address_is_refused_and_not_repeated(tmp_path: Path, broker_url: str) -> None:
+    """It is a mistake in a setting, told without what may be a part of a password."""
+    with pytest.raises(ConfigurationError, match="REPLAY_BROKER_URL is not the address") as caught:
+        connect(Settings(data_dir=tmp_path, broker_url=broker_url))
+    assert "secret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("question", [celery_url, describe])
+def test_whoever_reads_the_url_refuses_it(tmp_path: Path, question: Callable[[Settings], str]) -> None:
+    """Not only who connects."""
+    with pytest.raises(ConfigurationError, match="REPLAY_BROKER_URL"):
+        question(Settings(data_dir=tmp_path, broker_url="redis://[bad"))
 
 
 @pytest.mark.parametrize(

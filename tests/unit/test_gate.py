@@ -252,6 +252,7 @@ def test_a_claim_without_any_value_offers_nothing_to_compare() -> None:
         pytest.param("[" * 100_000, id="nested too deeply"),
         pytest.param('{"findings": [], "findings": [{"line": "none"}]}', id="a key twice"),
         pytest.param("\ufeff{}", id="a byte order mark"),
+        pytest.param(make_reply(found="\ud83d"), id="half of a surrogate pair"),
     ],
 )
 def test_a_reply_that_no_reader_would_take_alike_is_refused(reply: str) -> None:

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from replay.contracts import Generation, Tier, Usage
 from replay.errors import ModelRefused, ModelUnavailable
+from replay.identity import canonical_json
 from replay.models import client as client_module
 from replay.models.client import ModelClient
 from replay.models.faults import Transient
@@ -234,6 +235,67 @@ def test_no_message_holds_a_key() -> None:
         client.generate(Tier.LOCAL, MESSAGES, SCHEMA)
     assert KEY not in f"{caught.value} {caught.value!r} {caught.value.message}"
     assert "***" in caught.value.message
+
+
+@pytest.mark.parametrize("before", range(301 - len(KEY), 300))
+def test_no_message_holds_a_part_of_a_key(before: int) -> None:
+    """Wherever a long message is cut to length, also in the middle of a key that it repeats."""
+    client = answer_with({"error": {"message": f"{'x' * before}{KEY} no"}}, status=401)
+    with pytest.raises(ModelRefused) as caught:
+        client.generate(Tier.LOCAL, MESSAGES, SCHEMA)
+    assert KEY[:1] not in caught.value.message.partition(f"{'x' * before}")[2]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": f"my key is {KEY}"},
+        {"content": [{"text": f"in parts {KEY[:5]}"}, {"text": KEY[5:]}]},
+        {"content": "a", "reasoning_content": f"I was asked with {KEY}"},
+        {"content": "a", "reasoning": f"I was asked with {KEY}"},
+    ],
+)
+def test_no_reply_holds_a_key(message: dict[str, Any]) -> None:
+    """What becomes evidence of a good reply holds it nowhere, whoever repeats it."""
+    said = {"finish_reason": f"stop {KEY}", "message": message}
+    generation = answer_with({"choices": [said]}).generate(Tier.LOCAL, MESSAGES, SCHEMA)
+    assert KEY not in generation.model_dump_json()
+    assert generation.finish_reason == "stop ***"
+
+
+def test_a_placeholder_for_a_key_changes_no_reply() -> None:
+    """A key such as `none`, which local servers are given, is a word that an answer may hold."""
+    reply = completion({"content": '{"line": "none"}'})
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=reply))
+    settings = Settings(base_url="http://host/v1", local_model=MODEL, api_key=SecretStr("none"))
+    generation = ModelClient(settings, transport=transport).generate(Tier.LOCAL, MESSAGES, SCHEMA)
+    assert generation.content == '{"line": "none"}'
+
+
+def test_a_list_of_models_holds_no_key() -> None:
+    """It is shown by the doctor."""
+    client = answer_with({"data": [{"id": f"model-{KEY}"}]})
+    assert client.list_models(Endpoint("http://host/v1", SecretStr(KEY))) == ("model-***",)
+
+
+LONE = b'{"choices": [{"finish_reason": "st\\udead", "message": {"content": "a \\ud83d", "reasoning": "\\ude00"}}]}'
+
+
+def test_half_a_surrogate_pair_in_a_reply_can_be_kept() -> None:
+    """It becomes U+FFFD, so that the evidence can be written; a whole pair stays the character that it is."""
+    generation = answer_with(LONE).generate(Tier.LOCAL, MESSAGES, SCHEMA)
+    assert (generation.content, generation.reasoning, generation.finish_reason) == ("a \ufffd", "\ufffd", "st\ufffd")
+    assert canonical_json(generation.wire())
+    whole = answer_with(LONE.replace(b"a \\ud83d", b"\\ud83d\\ude00")).generate(Tier.LOCAL, MESSAGES, SCHEMA)
+    assert whole.content == "\U0001f600"
+
+
+def test_half_a_surrogate_pair_in_a_fault_can_be_kept() -> None:
+    """A fault's message becomes evidence too."""
+    client = answer_with(b'{"error": {"message": "no \\ud83d"}}', status=400)
+    with pytest.raises(ModelRefused, match="no \ufffd") as caught:
+        client.generate(Tier.LOCAL, MESSAGES, SCHEMA)
+    assert caught.value.message.encode()
 
 
 def test_connections_belong_to_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

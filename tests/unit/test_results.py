@@ -118,10 +118,10 @@ def test_an_empty_summary_has_no_seconds() -> None:
     [
         (State.ACCEPTED, "pass", "correct"),
         (State.ACCEPTED, "fail", "false_accepts"),
-        (State.ACCEPTED, "unsure", "undecided"),
         (State.REJECTED, "pass", "false_rejects"),
         (State.REJECTED, "fail", "rejected"),
         (State.FAILED, None, "other"),
+        (State.CANCELLED, None, "other"),
     ],
 )
 def test_each_ending_against_its_known_answer(state: State, ruling: str | None, kind: str) -> None:
@@ -142,6 +142,15 @@ def test_a_gold_file_is_read_by_its_two_keys(tmp_path: Path) -> None:
         read_gold(file)
     with pytest.raises(InputError, match="cannot be read"):
         read_gold(tmp_path / "none")
+
+
+def test_a_line_of_a_gold_file_ends_at_a_line_feed_alone(tmp_path: Path) -> None:
+    """A deciding line may hold what Unicode calls the end of a line or a paragraph."""
+    file = tmp_path / "x.gold.jsonl"
+    pattern = "a\u2028b\u2029c\x85d"
+    line = {"custom_id": "a", "verdict": "fail", "path": "x.py", "pattern": pattern}
+    file.write_text(json.dumps(line, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    assert read_gold(file) == {"a": KnownAnswer(Ruling.FAIL, "x.py", pattern)}
 
 
 def test_a_right_answer_on_the_deciding_line_is_told_from_a_lucky_one() -> None:

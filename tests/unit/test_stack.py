@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from replay.corpus import snapshot
 from replay.errors import ConfigurationError, CorpusError, ModelFileError
 from replay.settings import Settings
-from stack import config, machine, ports, services
+from stack import config, machine, ports, questions, services
 from stack.control import Control
 from stack.doctor import examine
 from stack.finding import Health
@@ -230,6 +230,28 @@ def test_the_doctor_shows_no_key(tmp_path: Path) -> None:
     shown = {finding.name: finding.detail for finding in found if finding.name.endswith("API_KEY")}
     assert shown["REPLAY_API_KEY"] == "set"
     assert shown["REPLAY_OPENROUTER_API_KEY"] == "not set"
+
+
+def test_a_misspelled_variable_is_named_without_its_value(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is no setting is ignored, and the doctor says so; the supervisor's own mark is known."""
+    for name in ("REPLAY_TOP_K", "replay_seed", OWNER_VARIABLE):
+        monkeypatch.setenv(name, "5")
+    only = (("settings", machine.variables),)
+    assert [finding.health for finding in examine(settings, only)] == [Health.OK]
+    monkeypatch.setenv("REPLAY_OPENROUTER_APIKEY", "sk-very-secret")
+    monkeypatch.setenv("REPLAY_COLOUR", "sk-very-secret")
+    found = list(examine(settings, only))
+    assert [(finding.name, finding.health) for finding in found] == [
+        ("REPLAY_COLOUR", Health.WARN),
+        ("REPLAY_OPENROUTER_APIKEY", Health.WARN),
+    ]
+    assert "REPLAY_OPENROUTER_API_KEY?" in found[1].mend
+    assert "secret" not in repr(found)
+
+
+def test_a_stop_does_not_ask_a_broker_that_has_no_address(settings: Settings) -> None:
+    """A wrong REPLAY_BROKER_URL must not keep `replay down` from stopping what runs."""
+    assert questions.stream_to_drain(settings.model_copy(update={"broker_url": "redis://[bad"}), None) is None
 
 
 def test_a_foreign_port_is_found_and_a_wrong_setting_told_once(settings: Settings) -> None:

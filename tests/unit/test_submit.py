@@ -186,6 +186,15 @@ def test_a_cancelled_batch_is_not_resumed_but_may_be_run_anew(settings: Settings
     assert (anew.resumed, anew.enqueued) == (False, 3)
 
 
+def test_a_cancellation_without_a_broker_is_marked_and_told(settings: Settings, client: redis.Redis) -> None:
+    """The mark is durable before the broker is asked, and who cancels learns that the workers do not know yet."""
+    batch = submitted(settings, client).batch
+    away = settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"})
+    with pytest.raises(BrokerUnavailable, match="is marked as cancelled, but the workers could not be told"):
+        cancel(batch, away)
+    assert manifest.is_cancelled(settings.batches_dir, batch.batch_id)
+
+
 def test_a_single_task_is_a_new_batch_each_time(settings: Settings, client: redis.Redis) -> None:
     """`replay run` never resumes: the same words are asked again."""
     line = single.line_of("Verify that it holds.")
