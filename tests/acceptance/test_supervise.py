@@ -227,8 +227,10 @@ def test_down_ends_what_a_killed_supervisor_left(place: Place) -> None:
 
 
 def test_a_program_that_overwrites_its_environment_is_still_found(place: Place) -> None:
-    """Valkey writes its title over its environment; what a killed supervisor left of it is known by its session."""
-    programs = [replace(place.program("broker"), argv=(*embedded.command(place.settings),), ready=answered(place))]
+    """A program may write its title over its environment; what a killed supervisor left is known by its session."""
+    argv = embedded.command(place.settings)
+    argv[argv.index("--set-proc-title") + 1] = "yes"
+    programs = [replace(place.program("broker"), argv=tuple(argv), ready=answered(place))]
     embedded.prepare(place.settings)
     (entry,) = up(place.settings, programs=programs)
     assert entry.pid is not None
