@@ -139,7 +139,7 @@ def _print_run(run: ReplayRun, *, seq: int, digest: str) -> None:
     if attempt and attempt.verdict:
         word = ("accepted", "green") if attempt.verdict.accepted else ("rejected", "red")
         gate = f"gate {attempt.verdict.gate_version}: "
-        console.out.print(Text.assemble(gate, word, f", support {attempt.verdict.score:.2f}"))
+        console.out.print(Text.assemble(gate, word))
         for reason in attempt.verdict.reasons:
             console.out.print(f"  {reason.rule}: {reason.message}", soft_wrap=True)
     if attempt and attempt.generation:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import uuid
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,10 +16,11 @@ from cli.results import print_results
 from cli.submit import print_submission, wait_for
 from evidence import verify
 from evidence.reader import EvidenceReader
-from producer import intake
+from producer import intake, manifest
+from producer.intake import Intake
 from producer.manifest import Batch
 from producer.submit import submit
-from replay.contracts import Record, Tier
+from replay.contracts import Record, State, Tier
 from replay.corpus import playbooks, snapshot, sources
 from replay.errors import ConfigurationError
 from replay.settings import Settings
@@ -40,6 +43,9 @@ def quickstart(
         raise ConfigurationError(
             f"the sample {samples.QUICKSTART} is missing", hint="Run it from a checkout of Replay."
         )
+    # A stack must not outlive whoever started it: a closed terminal and a plain kill stop as cleanly as Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     console.note("1/4  models")
     session.fetch_models(settings, tuple(Tier))
@@ -49,12 +55,33 @@ def quickstart(
     with session.started(settings):
         console.note("4/4  audit")
         taken = intake.read(samples.QUICKSTART)
-        submission = submit(taken.lines, settings, source=taken.source, nonce=uuid.uuid4().hex if again else "")
+        nonce = _nonce_file(settings)
+        if again and _ended(settings, taken, nonce):
+            nonce.write_text(uuid.uuid4().hex, encoding="utf-8")
+        submission = submit(taken.lines, settings, source=taken.source, nonce=_read(nonce))
         print_submission(submission)
         wait_for(submission.batch, settings)
     _report(
         submission.batch, settings, time.monotonic() - began, nothing_new=submission.already_done == submission.total
     )
+
+
+def _nonce_file(settings: Settings) -> Path:
+    """Which repetition of the sample is the present one; empty or missing for the first."""
+    return settings.batches_dir / "quickstart"
+
+
+def _read(nonce: Path) -> str:
+    return nonce.read_text(encoding="utf-8") if nonce.is_file() else ""
+
+
+def _ended(settings: Settings, taken: Intake, nonce: Path) -> bool:
+    """Has the present repetition ended? One that was stopped is resumed, also by `--again`."""
+    planned = manifest.plan(taken.lines, source=taken.source, corpus_version=None, created_at="", nonce=_read(nonce))
+    if not manifest.exists(settings.batches_dir, planned.batch_id):
+        return False
+    done = EvidenceReader(settings.evidence_log).terminal_ids(planned.batch_id)
+    return len(done) == len(planned.tasks)
 
 
 def _build_corpus(settings: Settings) -> None:
@@ -80,8 +107,9 @@ def _report(batch: Batch, settings: Settings, seconds: float, *, nothing_new: bo
     console.out.print(f"evidence: {settings.evidence_log}, {report.records} records; {proof}")
     if nothing_new:
         console.out.print("All of it had been run before; `replay quickstart --again` runs it anew.")
-    first = EvidenceReader(settings.evidence_log).batch_states(batch.batch_id)
-    run_id = next(iter(first), "RUN")
+    states = EvidenceReader(settings.evidence_log).batch_states(batch.batch_id)
+    accepted = [run_id for run_id, row in states.items() if row.state == State.ACCEPTED]
+    run_id = next(iter([*accepted, *states]), "RUN")
     console.out.print(Text.assemble((f"{seconds:.0f} s in all.", "dim"), " Next:"))
     for command, what in (
         (f"replay evidence show {run_id}", "one audit, with the lines it rests on"),

@@ -68,6 +68,7 @@ def print_results(batch: Batch, settings: Settings, form: Format, gold: Path | N
         return
     console.out.print(results_table(rows, known))
     console.out.print()
+    console.out.print(f"{batch.batch_id}, from {batch.source}", style="dim")
     print_summary(summary)
 
 

@@ -55,7 +55,7 @@ def parse(raw: bytes, number: int) -> TaskLine | LineError:
         number: Counted from 1; names the task where it has no name of its own.
     """
     try:
-        value = _object(raw)
+        value = _object(raw.rstrip(b"\r\n"))
         if value.get("custom_id") is None:
             value["custom_id"] = f"line-{number}"
         line = TaskLine.model_validate(value)
