@@ -6,6 +6,9 @@ import configparser
 import os
 import shlex
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,22 +171,31 @@ def test_a_port_and_its_holder() -> None:
     assert ports.is_free(port)
 
 
-def test_a_stranger_is_never_ours(settings: Settings) -> None:
-    """This test's own process is not of the stack, not even when an old record has its session's number."""
+@pytest.fixture
+def leader() -> Iterator[psutil.Process]:
+    """A process that leads a session of its own, in this folder: what a supervisord is to those below it."""
+    waits = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.kill()
+
+
+def test_a_stranger_is_never_ours(settings: Settings, leader: psutil.Process) -> None:
+    """A process that no stack started is of none, not even when an old record has its session's number."""
     paths = StackPaths.of(settings)
-    here = psutil.Process()
-    assert not Ownership(paths).proves(here)
+    assert not Ownership(paths).proves(leader)
     assert not Control(paths.socket).answers()
     paths.create()
-    leader = psutil.Process(os.getsid(0))
     earlier = Session(pid=leader.pid, created=leader.create_time() - 3600, folder=Path.cwd())
     paths.session.write_text(earlier.model_dump_json())
-    assert not Ownership(paths).proves(here)
+    assert not Ownership(paths).proves(leader)
     elsewhere = Session(pid=leader.pid, created=leader.create_time(), folder=settings.data_dir)
     paths.session.write_text(elsewhere.model_dump_json())
-    assert not Ownership(paths).proves(here)
+    assert not Ownership(paths).proves(leader)
     paths.session.write_text(elsewhere.model_copy(update={"folder": Path.cwd()}).model_dump_json())
-    assert Ownership(paths).proves(here)
+    assert Ownership(paths).proves(leader)
 
 
 # --- the doctor ------------------------------------------------------------------------------------------------------
