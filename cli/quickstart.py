@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import time
 import uuid
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ import typer
 from rich.text import Text
 
 from cli import console, samples, session
+from cli.corpus_bar import CorpusBar
 from cli.results import print_results
 from cli.submit import print_submission, wait_for
 from evidence import verify
@@ -89,14 +92,20 @@ def _build_corpus(settings: Settings) -> None:
     if version is not None:
         console.note(f"     {version} is there")
         return
-    records: list[Record] = []
+    playbook = playbooks.read(samples.PLAYBOOK).records
+    with CorpusBar() as bar:
+        made = snapshot.write(
+            chain(_source_records(bar), playbook), settings.corpus_dir, reason="quickstart", watcher=bar
+        )
+    console.note(f"     {made.version}: {len(made)} records, {len(playbook)} of them from the playbook")
+
+
+def _source_records(bar: CorpusBar) -> Iterator[Record]:
     for package in samples.PACKAGES:
-        found, report = sources.read(package)
+        reading = sources.stream(package, bar.reading(package))
+        yield from reading
+        report = reading.report
         console.note(f"     {report.origin}: {report.records} records from {report.files} files")
-        records += found
-    playbook = playbooks.read(samples.PLAYBOOK)
-    made = snapshot.write([*records, *playbook.records], settings.corpus_dir)
-    console.note(f"     {made.version}: {len(made.records)} records, {len(playbook.records)} of them from the playbook")
 
 
 def _report(batch: Batch, settings: Settings, seconds: float, *, nothing_new: bool) -> None:

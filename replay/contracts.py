@@ -109,6 +109,11 @@ class Record(Message):
     last_line: int | None = None
     tags: tuple[str, ...] = ()
     origin: str = ""
+    also: tuple[str, ...] = Field(
+        (),
+        exclude_if=lambda also: not also,
+        description="ORIGIN/ID of near-duplicates that were merged into this record, the first 32 by name.",
+    )
 
 
 class Hit(Message):
@@ -221,6 +226,17 @@ class Reason(Message):
     expectation: str | None = None
 
 
+class ClaimAudit(Message):
+    """How far one finding is backed by what it cites; measured on every answer, accepted or not. It decides nothing."""
+
+    finding: int = Field(description="Place of the finding in the answer, from 0.")
+    claim: str
+    score: float = Field(description="Share of the claim that its cited spans back, 0 to 1.")
+    backed_by: tuple[str, ...] = Field((), description="Ids of the cited records that back some of it.")
+    unsupported: tuple[str, ...] = Field((), description="Spans of the claim that nothing cited backs.")
+    scorer: str = Field(description="Name and version of what measured it.")
+
+
 class Verdict(Message):
     """The gate's decision. `score` is the support of the findings in their cited spans, 0 to 1; it decides nothing."""
 
@@ -228,6 +244,7 @@ class Verdict(Message):
     accepted: bool
     score: float
     reasons: tuple[Reason, ...] = ()
+    audit: tuple[ClaimAudit, ...] = Field((), description="One entry for each finding of the answer.")
 
 
 class Timings(Message):

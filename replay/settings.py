@@ -76,6 +76,19 @@ class Settings(BaseSettings):
         2, ge=0, description="Exemplars that the prompt shows: on a CPU the prompt is most of the cost."
     )
 
+    embeddings: str = Field(
+        "",
+        description="Hybrid retrieval: `local` (the model of the `hybrid` extra), or the address of an "
+        "OpenAI-compatible endpoint; empty: off.",
+    )
+    embedding_model: str | None = Field(None, description="Embedding model of that endpoint.")
+    embedding_api_key: SecretStr | None = Field(None, description="Bearer key of that endpoint, if it wants one.")
+
+    # Gate
+    gate_rules_off: str = Field(
+        "", description="Codes of gate rules to leave out, with commas between; every verdict's gate version says so."
+    )
+
     # Evidence
     writer_batch: int = Field(256, ge=1, description="Records that one fsync of the writer covers at most.")
     writer_linger_ms: int = Field(50, ge=0, description="How long the writer waits for a fuller batch.")

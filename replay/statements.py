@@ -1,8 +1,8 @@
 """What a line of source or prose states: the values that could confirm or refute a claimed one.
 
-A line mentions more than it states. Not stated are: what stands in a comment behind code, in commented-out code or in a
-doctest; a number that is compared with or calculated further (`if x < 10`, `1 << 20`, `timedelta(days=1)`); a `None` in
-an annotation or a test; and, where a line gives values to several names, those of the names that are not asked about
+A line mentions more than it states. Not stated are: what stands in a comment behind code, in commented-out code, in an
+import or in a doctest; a number that is compared with or calculated further (`if x < 10`, `1 << 20`, `max(x, 1)`,
+`timedelta(days=1)`); a `None` in an annotation, a test, a signature or a call; the key of a mapping; and, where a line gives values to several names, those of the names that are not asked about
 (`def f(max_retries=3, socket_timeout=5)`).
 """
 
@@ -28,6 +28,15 @@ _OPERATOR_AFTER = re.compile(r"\s*(?:\*\*?|<<?|>>?|//?|[+|^&]|[=!]=|-\s)")
 _GIVEN_BEFORE = re.compile(r"(?:(?<![=!<>])=|\breturn|\bOption\()\s*$")
 _NOTHING = re.compile(r"\b(?:None|null|nil)\b")
 _ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_][\w.]*|(?<==)[A-Za-z_][\w.]*|(?<=return )[A-Za-z_][\w.]*")
+_PARAMETER_BEFORE = re.compile(r"\w=$")
+_IMPORT = re.compile(r"(?:from\s+[\w.]+\s+)?import\s")
+_COMPUTED = re.compile(r"\b(?:max|min|round|range|pow|divmod|sum|abs|len|zip|slice)\([^()]*$")
+# A key names a value and is none: `'x': …`, `conf.get('x')`, `conf['x']`, `getattr(conf, 'x')`.
+_STRING = r"""(?:'[^'\n]{1,80}'|"[^"\n]{1,80}")"""
+_KEY = re.compile(
+    rf"{_STRING}\s*:(?!:)|(?:\.(?:get|pop|setdefault)|getenv)\(\s*{_STRING}|[\w\])]\[{_STRING}\]"
+    rf"|\b(?:get|has|set)attr\([\w.]{{1,80}},\s*{_STRING}"
+)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -41,17 +50,23 @@ def stated(line: str, like: Value, about: frozenset[str] = frozenset()) -> tuple
         about: The tokens of the claim, to tell several names on one line apart.
     """
     text = _asked_part(_code(line), about)
-    nothing = [
-        values.parse(match[0]) for match in _NOTHING.finditer(text) if _GIVEN_BEFORE.search(text[: match.start()])
-    ]
+    nothing = [values.parse(match[0]) for match in _NOTHING.finditer(text) if _gives_nothing(text, match)]
     if like.kind == "number":
         return values.distinct([*_plain_numbers(text), *nothing])
     if like.kind == "boolean":
         return values.distinct(values.switches(text))
     words = _ASSIGNED if values.shape(like.text) == "lower" else values.IDENTIFIER
-    found = [*values.quoted(text), *(values.word(match[0]) for match in words.finditer(text))]
+    found = [*values.quoted(_KEY.sub(" ", text)), *(values.word(match[0]) for match in words.finditer(text))]
     alike = [word for word in found if word.kind == "word" and values.shape(word.text) == values.shape(like.text)]
     return values.distinct([*alike, *nothing])
+
+
+def _gives_nothing(text: str, nothing: re.Match[str]) -> bool:
+    """Is a `None` given as a value? In a signature or a call it says that nothing was given."""
+    before, after = text[: nothing.start()], text[nothing.end() :]
+    if not _GIVEN_BEFORE.search(before):
+        return False
+    return before.endswith("(") or not (_PARAMETER_BEFORE.search(before) or after.lstrip().startswith((",", ")")))
 
 
 def names_given(line: str, about: frozenset[str]) -> tuple[str, ...]:
@@ -62,7 +77,7 @@ def names_given(line: str, about: frozenset[str]) -> tuple[str, ...]:
 def _code(line: str) -> str:
     """A line without what only accompanies it."""
     text = line.strip()
-    if text.startswith((">>>", "... ")):
+    if text.startswith((">>>", "... ")) or _IMPORT.match(text):
         return ""
     if text.startswith("#"):
         said = text.lstrip("#:!- ")
@@ -117,4 +132,6 @@ def _plain_numbers(text: str) -> Iterator[Value]:
         if not _OPERATOR_BEFORE.search(text[max(0, start - 8) : start]) and not _OPERATOR_AFTER.match(
             text[end : end + 8]
         ):
+            if _COMPUTED.search(text[:start]):
+                continue
             yield value

@@ -19,7 +19,7 @@ Kind = Literal["number", "boolean", "none", "word"]
 _TRUE = frozenset({"true", "enabled", "on", "yes"})
 _FALSE = frozenset({"false", "disabled", "off", "no"})
 _NONE = frozenset({"none", "null", "nil", "unset"})
-_NUMBER_WORDS = {
+NUMBER_WORDS = {
     "zero": "0",
     "one": "1",
     "two": "2",
@@ -44,6 +44,7 @@ _SCALES = {
     "min": (60.0,),
     "minute": (60.0,),
     "h": (3600.0,),
+    "hr": (3600.0,),
     "hour": (3600.0,),
     "day": (86400.0,),
     "week": (604800.0,),
@@ -52,14 +53,30 @@ _SCALES = {
     "mb": (1e6, 1048576.0),
     "mib": (1048576.0,),
     "gib": (1073741824.0,),
+    "gb": (1e9, 1073741824.0),
+    "tb": (1e12, 1099511627776.0),
+    "byte": (1.0,),
+    "kilobyte": (1000.0, 1024.0),
+    "megabyte": (1e6, 1048576.0),
+    "gigabyte": (1e9, 1073741824.0),
     "%": (1.0, 0.01),
     "percent": (1.0, 0.01),
 }
-_UNIT = "|".join(sorted((re.escape(unit) for unit in _SCALES), key=len, reverse=True))
-_WORDS = "|".join(_NUMBER_WORDS)
-_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d[\d_]*)(?:\.\d+)?(?:e-?\d+)?"
+_SIZES = re.compile(r"(?:[kmgt]i?b|.*byte)")
+# Each unit with its kind and with the scale that a quantity in it has among its kind.
+PLAIN_UNITS = {
+    unit: (scales[0], "share")
+    if unit in ("%", "percent")
+    else (scales[-1], "size")
+    if _SIZES.fullmatch(unit)
+    else (scales[0], "time")
+    for unit, scales in _SCALES.items()
+}
+UNIT = "|".join(sorted((re.escape(unit) for unit in _SCALES), key=len, reverse=True))
+_WORDS = "|".join(NUMBER_WORDS)
+NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d[\d_]*)(?:\.\d+)?(?:e-?\d+)?"
 _NUMERIC = re.compile(
-    rf"(?<![\w.])(?P<product>-?{_NUMBER}(?:\s*\*\s*{_NUMBER})*|(?:{_WORDS})\b)(?:[\s-]?(?P<unit>{_UNIT})s?(?![\w]))?(?![\w]|\.\d)",
+    rf"(?<![\w.])(?P<product>-?{NUMBER}(?:\s*\*\s*{NUMBER})*|(?:{_WORDS})\b)(?:[\s-]?(?P<unit>{UNIT})s?(?![\w]))?(?![\w]|\.\d)",
     re.IGNORECASE | re.ASCII,
 )
 # An apostrophe inside a word opens no quotation; the prefix of a Python string is not a word.
@@ -141,7 +158,28 @@ def occurs(value: Value, text: str) -> bool:
         return any(value.same(other) for other in _numbers(text, bare_words=True))
     if value.kind in ("boolean", "none"):
         return any(value.same(word(token)) for token in re.findall(r"\w+", text))
-    return re.search(rf"(?<![\w]){re.escape(_plain(value.text))}(?![\w])", _plain(text)) is not None
+    written = value.text.lower()
+    if IDENTIFIER.fullmatch(written):
+        return stands_whole(written, text.lower())
+    return stands_whole(_plain(value.text), _plain(text))
+
+
+def stands_whole(part: str, text: str) -> bool:
+    """Does a part stand in a text without being cut out of a longer word or number?"""
+    start = text.find(part)
+    if start < 0:
+        return False
+    first, last = _joins(part[:1]), _joins(part[-1:])
+    while start >= 0:
+        end = start + len(part)
+        if not (first and _joins(text[start - 1 : start])) and not (last and _joins(text[end : end + 1])):
+            return True
+        start = text.find(part, start + 1)
+    return False
+
+
+def _joins(char: str) -> bool:
+    return char.isalnum() or char == "_"
 
 
 def numbers_at(text: str) -> list[tuple[Value, int, int]]:
@@ -152,15 +190,23 @@ def numbers_at(text: str) -> list[tuple[Value, int, int]]:
 def _numbers(text: str, *, bare_words: bool) -> list[Value]:
     values = [value for value, _, _ in numbers_at(text)]
     # "between two looks": a number word is a value only beside a unit, or where a number is looked for.
-    return [value for value in values if bare_words or value.text.lower() not in _NUMBER_WORDS]
+    return [value for value in values if bare_words or value.text.lower() not in NUMBER_WORDS]
+
+
+def product(written: str) -> float:
+    """The value of a written number, or of a product of several: `3 * 60` is 180.
+
+    Raises:
+        ValueError: It is no number, such as a version of three parts.
+    """
+    digits = re.sub("[_,]", "", NUMBER_WORDS.get(written, written))
+    return prod(float(part) for part in digits.split("*"))
 
 
 def _number(match: re.Match[str]) -> Value:
     written = match["product"].lower()
-    digits = re.sub("[_,]", "", _NUMBER_WORDS.get(written, written))
-    factors = [float(part) for part in re.split(r"\s*\*\s*", digits)]
     scales = _SCALES[match["unit"].lower()] if match["unit"] else (1.0,)
-    forms = frozenset(f"number:{prod(factors) * scale:.12g}" for scale in scales)
+    forms = frozenset(f"number:{product(written) * scale:.12g}" for scale in scales)
     return Value(match[0].strip(), "number", forms)
 
 
@@ -211,5 +257,6 @@ def word(text: str) -> Value:
     return Value(text, "word", frozenset({f"word:{_plain(text)}"}))
 
 
+@lru_cache(maxsize=64)  # one bundle's texts are searched for several values
 def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"[`'\"]", "", text)).strip().lower()

@@ -59,7 +59,7 @@ def _trim(lines: Sequence[str], piece: Piece) -> Piece | None:
         first += 1
     while first <= last and not lines[last - 1].strip():
         last -= 1
-    return replace(piece, first=first, last=last) if first <= last else None
+    return Piece(first, last, piece.title) if first <= last else None
 
 
 def _window(lines: Sequence[str], piece: Piece, limit: int) -> int:

@@ -1,29 +1,30 @@
-"""Playbooks from JSONL: one record a line, from Replay itself or from a team's older files.
+"""Playbooks from JSON lines: one record a line, from Replay itself or from another system's export.
 
-Fields, with the older names that are understood too:
+What a line needs, under the names of `FieldMap` or those that its options give:
 
-- `id` or `rag_id`, `text` or `content`: required, not blank;
-- `title`, `tags`: optional;
-- `kind`: `exemplar`, `warning` or `note`; or a number `score` or `success_score` from 0 to 1 in its place, of which
-  0.75 and more is an exemplar and less a warning; with neither, the record is a note.
+- id and text: required, not blank. A number will do as an id;
+- title and tags: optional;
+- kind: `exemplar`, `warning`, `note`, or a usual word such as `success` and `failed`; or in its place a success score,
+  of which 0.75 and more is an exemplar and less a warning; with neither, the record is a note.
 
-Other fields are left aside: a team's file carries more than Replay needs.
+Other fields are left aside: a team's file carries more than Replay needs. A text too long for one record becomes
+several of the same kind, title and tags, `ID#part-1`, `ID#part-2` and on. A bad line is named and left out, and the
+rest is kept. A file is read line by line: memory holds the longest allowed line and about 150 bytes for each id.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from replay.contracts import Record, RecordKind
-from replay.errors import InputError
-
-EXEMPLAR_SCORE = 0.75
-MAX_TEXT_CHARS = 8_000
-
-_KINDS = {kind.value: kind for kind in RecordKind if kind is not RecordKind.SOURCE}
+from replay.contracts import Record
+from replay.corpus import entry, jsonlines
+from replay.corpus.entry import Bad
+from replay.corpus.fieldmap import USUAL, FieldMap
+from replay.corpus.jsonlines import RawLine
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,27 @@ class BadLine:
     reason: str
 
 
+@dataclass
+class Counts:
+    """What reading has come to, kept up while it goes on.
+
+    Attributes:
+        lines: Lines that are not blank.
+        bytes: Their length, and that of the blank ones, unpacked.
+        records: Records that the lines gave.
+        bad: Lines that gave none.
+        repeated: Lines that say again what an earlier line with their id said; they are counted once, as that one.
+        cut: Lines whose text became several records.
+    """
+
+    lines: int = 0
+    bytes: int = 0
+    records: int = 0
+    bad: int = 0
+    repeated: int = 0
+    cut: int = 0
+
+
 @dataclass(frozen=True)
 class PlaybookReport:
     """What reading a playbook gave: its records in the order of the file, and the lines that gave none."""
@@ -42,107 +64,99 @@ class PlaybookReport:
     origin: str
     records: tuple[Record, ...]
     bad_lines: tuple[BadLine, ...]
+    repeated: int = 0
+    cut: int = 0
 
 
-class _Bad(Exception):
-    """A signal inside this module, turned into a BadLine."""
+def scan(source: str | Path, fields: FieldMap = USUAL, *, counts: Counts | None = None) -> Iterator[Record | BadLine]:
+    """Read a playbook file, or standard input for `-`, one line at a time; a gzipped one is unpacked on the way.
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field = field
-        self.reason = reason
-
-
-def read(path: Path) -> PlaybookReport:
-    """Read a playbook file; every good line is kept, whatever the others are.
+    Args:
+        source: Path, or `-`.
+        fields: Where a line keeps what a record needs.
+        counts: Kept up to date while the caller reads on.
 
     Raises:
-        InputError: The file cannot be read.
+        InputError: The file cannot be read, or not to its end.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"playbook {str(path)!r} cannot be read: {error.strerror}", hint="Give a file of JSON lines."
-        ) from error
-    return parse(content, path.name)
+    return items(jsonlines.read(source), jsonlines.origin(source), fields, counts or Counts())
 
 
-def parse(content: bytes, origin: str) -> PlaybookReport:
-    """Read the bytes of a playbook. Blank lines are no lines; an id that comes twice is an error the second time."""
-    records: dict[str, Record] = {}
+def read(source: str | Path, fields: FieldMap = USUAL) -> PlaybookReport:
+    """Read a playbook file whole; every good line is kept, whatever the others are.
+
+    Raises:
+        InputError: The file cannot be read, or not to its end.
+    """
+    return _report(jsonlines.read(source), jsonlines.origin(source), fields)
+
+
+def parse(content: bytes, origin: str, fields: FieldMap = USUAL) -> PlaybookReport:
+    """Read the bytes of a playbook, as `read` reads a file."""
+    return _report(jsonlines.lines(io.BytesIO(content)), origin, fields)
+
+
+def _report(lines: Iterable[RawLine], origin: str, fields: FieldMap) -> PlaybookReport:
+    counts = Counts()
+    records: list[Record] = []
     bad: list[BadLine] = []
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not line.strip():
+    for item in items(lines, origin, fields, counts):
+        if isinstance(item, BadLine):
+            bad.append(item)
+        else:
+            records.append(item)
+    return PlaybookReport(origin, tuple(records), tuple(bad), counts.repeated, counts.cut)
+
+
+def items(lines: Iterable[RawLine], origin: str, fields: FieldMap, counts: Counts) -> Iterator[Record | BadLine]:
+    """Read lines one at a time, as `scan` does a file's."""
+    seen = _Seen()
+    for line in lines:
+        counts.bytes += line.length
+        if line.content is not None and not line.content.strip():
             continue
+        counts.lines += 1
         try:
-            record = _record(line, origin)
-            if record.record_id in records:
-                raise _Bad("id", f"{record.record_id!r} is also the id of an earlier line")  # noqa: TRY301  one handler
-            records[record.record_id] = record
-        except _Bad as fault:
-            bad.append(BadLine(number, fault.field, fault.reason))
-    return PlaybookReport(origin, tuple(records.values()), tuple(bad))
+            records = entry.records(line, origin, fields)
+            fresh = seen.fresh(records, line.number)
+        except Bad as fault:
+            counts.bad += 1
+            yield BadLine(line.number, fault.field, fault.reason)
+            continue
+        if not fresh:
+            counts.repeated += 1
+            continue
+        counts.cut += len(records) > 1
+        counts.records += len(fresh)
+        yield from fresh
 
 
-def _record(line: bytes, origin: str) -> Record:
-    fields = _fields(line)
-    return Record(
-        record_id=_text(fields, "id", "rag_id"),
-        kind=_kind(fields),
-        text=_text(fields, "text", "content"),
-        title=_text(fields, "title") if fields.get("title") else "",
-        tags=_tags(fields),
-        origin=origin,
-    )
+class _Seen:
+    """The ids of a file so far, each with the line that it stood in and what it said, as digests."""
+
+    def __init__(self) -> None:
+        self._said: dict[bytes, bytes] = {}
+
+    def fresh(self, records: tuple[Record, ...], number: int) -> tuple[Record, ...]:
+        """Note the records of a line, and return those that no earlier line gave.
+
+        Raises:
+            Bad: An earlier line has said something else by one of these ids. None of them is noted.
+        """
+        keys = [_digest(record.record_id.encode()) for record in records]
+        # No field holds a NUL, so two records that differ are joined into two different texts.
+        said = [_digest("\0".join((r.kind, r.title, r.text, *r.tags)).encode()) for r in records]
+        earlier = [self._said.get(key) for key in keys]
+        for record, before, now in zip(records, earlier, said, strict=True):
+            if before is not None and before[:16] != now:
+                line = int.from_bytes(before[16:])
+                raise Bad("id", f"{record.record_id!r} is also the id of line {line}, which says something else")
+        tail = number.to_bytes(6)
+        self._said.update(
+            (key, now + tail) for key, now, before in zip(keys, said, earlier, strict=True) if before is None
+        )
+        return tuple(record for record, before in zip(records, earlier, strict=True) if before is None)
 
 
-def _fields(line: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise _Bad("", "not UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        raise _Bad("", f"not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise _Bad("", "not a JSON object")
-    return fields
-
-
-def _text(fields: dict[str, Any], *names: str) -> str:
-    """The first of the names that the line has, as text that is not blank and can be stored."""
-    name = next((name for name in names if name in fields), None)
-    if name is None:
-        raise _Bad(names[0], f"missing (or {names[1]!r})" if len(names) > 1 else "missing")
-    value = fields[name]
-    if not isinstance(value, str):
-        raise _Bad(name, f"not a string but {type(value).__name__}")
-    if not value.strip():
-        raise _Bad(name, "blank")
-    if len(value) > MAX_TEXT_CHARS:
-        raise _Bad(name, f"{len(value)} characters: longer than {MAX_TEXT_CHARS}")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise _Bad(name, "half of a surrogate pair, which is no character")
-    return value
-
-
-def _kind(fields: dict[str, Any]) -> RecordKind:
-    if "kind" in fields:
-        kind = fields["kind"]
-        if not isinstance(kind, str) or kind not in _KINDS:
-            raise _Bad("kind", f"{kind!r} is none of {', '.join(_KINDS)}")
-        return _KINDS[kind]
-    name = next((name for name in ("score", "success_score") if name in fields), None)
-    if name is None:
-        return RecordKind.NOTE
-    score = fields[name]
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
-        raise _Bad(name, f"{score!r} is not a number from 0 to 1")
-    return RecordKind.EXEMPLAR if score >= EXEMPLAR_SCORE else RecordKind.WARNING
-
-
-def _tags(fields: dict[str, Any]) -> tuple[str, ...]:
-    tags = fields.get("tags") or []
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise _Bad("tags", "not a list of strings")
-    return tuple(tags)
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()

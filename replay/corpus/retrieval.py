@@ -1,31 +1,38 @@
-"""Retrieval: from a task to its bundle, over one corpus snapshot.
+"""Retrieval: from a task to its bundle, over one version of the corpus.
 
 Playbooks are found by `jaccard.v1` over title and text. Source passages are found in two exact steps: the
-`CANDIDATES_PER_PASSAGE * top_k` best by `containment.v1`, and of these the `top_k` with the best deciding line. The
-second step is what `containment-line.v1` names: half the containment, plus the score of the passage's best line as a
-share of the task's idf mass. Measured, it puts the deciding line into the bundle for a quarter more tasks than
-containment alone (`benchmarks/line_recall.py`).
+`CANDIDATES_PER_PASSAGE * top_k` best by `containment.v2`, and of these the `top_k` with the best deciding line
+(`deciding`). The second step is what `containment-line.v2` names. Both read mapped tables alone; of the records only
+those that are handed out are read.
+
+With a fuser, both rankings are fused with that of the nearest vectors (`fusion`), and the hits say so.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from replay.contracts import Bundle, Hit, Record, RecordKind, ReplayTask
 from replay.corpus import snapshot as snapshots
-from replay.corpus.index import JACCARD, Index
-from replay.corpus.lines import LineScorer, ScoredLine, choose
-from replay.corpus.snapshot import Snapshot
-from replay.corpus.tokens import TOKENIZER, query_tokens, tokens
+from replay.corpus.asking import asked
+from replay.corpus.deciding import Passage, decide
+from replay.corpus.fusion import RRF, Fused, Fuser, VectorsMissing
+from replay.corpus.index import JACCARD, Filter, Scored
+from replay.corpus.lines import ScoredLine, choose
+from replay.corpus.linescore import line_query
+from replay.corpus.manifest import GroupName
+from replay.corpus.scope import Origins
+from replay.corpus.snapshot import Group, Snapshot
+from replay.corpus.tokens import TOKENIZER, tokens
 from replay.settings import Settings
 
-PASSAGE_SCORER = "containment-line.v1"
-CANDIDATES_PER_PASSAGE = 8
-CONTAINMENT_SHARE = 0.5
-LINE_TOKENS = frozenset({"default"})
-"""Words of asking that find no record but tell its lines apart: `DEFAULT_POOL` decides a claim about a default."""
+PASSAGE_SCORER = "containment-line.v2"
+CANDIDATES_PER_PASSAGE = 16
+FUSED_PER_HIT = 8
+"""How many records of each ranking take part in fusing, for each that is wanted."""
 MAX_STEPS = 8
 
 _STEP = re.compile(
@@ -34,23 +41,27 @@ _STEP = re.compile(
 
 
 class SnapshotRetriever:
-    """Retrieves from one snapshot. Immutable once built: build it before forking, and the processes share it.
+    """Retrieves from one version. Immutable once built: build it before forking, and the processes share its pages.
 
     Args:
         snapshot: The records.
         settings: `top_k`, `max_exemplars`, `max_warnings` and `lines_shown` are used.
+        fuser: Adds another ranking to the exact ones; None leaves them as they are.
     """
 
-    def __init__(self, snapshot: Snapshot, settings: Settings) -> None:
-        self.version = snapshot.version
+    def __init__(self, snapshot: Snapshot, settings: Settings, fuser: Fuser | None = None) -> None:
+        self.snapshot = snapshot
         self._settings = settings
-        self._playbook = [record for record in snapshot.records if record.kind is not RecordKind.SOURCE]
-        self._sources = [record for record in snapshot.records if record.kind is RecordKind.SOURCE]
-        self.playbook_index = Index((record.record_id, playbook_tokens(record)) for record in self._playbook)
-        self.source_index = Index((record.record_id, source_tokens(record)) for record in self._sources)
+        self._fuser = fuser
+        self._origins = Origins(origin for segment in snapshot.segments for origin in segment.stored.origins)
+
+    @property
+    def version(self) -> str:
+        """The version that it retrieves from."""
+        return self.snapshot.version
 
     def retrieve(self, task: ReplayTask) -> Bundle:
-        """Return the bundle of a task: the same snapshot, settings and task give the same bundle, always."""
+        """Return the bundle of a task: the same version, settings and task give the same bundle, always."""
         playbook = self.playbook_hits(task.text)
         passages, lines = self.passage_hits(task.text)
         return Bundle(
@@ -64,48 +75,72 @@ class SnapshotRetriever:
             lines=choose(lines, self._settings.lines_shown),
         )
 
-    def playbook_hits(self, text: str) -> list[Hit]:
-        """The `top_k` playbook records that share most with a text, best first."""
-        return [
-            Hit(record=self._playbook[scored.ordinal], score=scored.score, scorer=JACCARD)
-            for scored in self.playbook_index.jaccard(tokens(text), self._settings.top_k)
-        ]
+    def playbook_hits(self, text: str, only: Filter | None = None) -> list[Hit]:
+        """The `top_k` playbook records that share most with a text, best first.
 
-    def passage_hits(self, text: str) -> tuple[list[Hit], list[ScoredLine]]:
-        """The `top_k` passages that a text asks about, best first, and all their lines with their scores."""
-        query = query_tokens(text)
-        weights = {token: self.source_index.idf(token) for token in sorted(query | (tokens(text) & LINE_TOKENS))}
-        whole = sum(weights.values())
-        scorer = LineScorer(weights)
-        ranked: list[tuple[float, Record, list[ScoredLine]]] = []
-        for scored in self.source_index.containment(query, CANDIDATES_PER_PASSAGE * self._settings.top_k):
-            record = self._sources[scored.ordinal]
-            lines = scorer.score(record)
-            best = max((line.score for line in lines), default=0.0)
-            ranked.append((CONTAINMENT_SHARE * scored.score + best / whole, record, lines))
-        # The sort is stable, so what ties here keeps the order of containment: lighter first, then by id.
-        ranked.sort(key=lambda entry: -entry[0])
-        kept = ranked[: self._settings.top_k]
-        hits = [Hit(record=record, score=score, scorer=PASSAGE_SCORER) for score, record, _ in kept]
-        return hits, [line for _, _, lines in kept for line in lines]
+        Raises:
+            CorpusError: A record is not what was written; names the file.
+            ModelUnavailable: The fuser's embedder gives no answer.
+            ModelRefused: It said no.
+        """
+        group, wanted = self.snapshot.playbook, self._settings.top_k
+        if self._fuser is None:
+            return _hits(group, group.index.jaccard(tokens(text), wanted, only), JACCARD)
+        ranked = group.index.jaccard(tokens(text), FUSED_PER_HIT * wanted, only)
+        places = [(one.segment, one.ordinal) for one in ranked]
+        fused = self._fuser.fuse(GroupName.PLAYBOOK, text, JACCARD, places, k=FUSED_PER_HIT * wanted, only=only)
+        return _hits(group, _first(fused, wanted), RRF)
+
+    def passage_hits(self, text: str, only: Filter | None = None) -> tuple[list[Hit], list[ScoredLine]]:
+        """The `top_k` passages that a text asks about, best first, and all their lines with their scores.
+
+        Raises:
+            CorpusError: A record is not what was written; names the file.
+            ModelUnavailable: The fuser's embedder gives no answer.
+            ModelRefused: It said no.
+        """
+        group, wanted = self.snapshot.sources, self._settings.top_k
+        asks = asked(text)
+        query = line_query(asks, group.index)
+        scope = self._origins.named_in(text)
+        candidates = group.index.containment(asks.tokens, CANDIDATES_PER_PASSAGE * wanted, only)
+        if self._fuser is None:
+            kept, scorer = decide(group, candidates, query, scope, wanted), PASSAGE_SCORER
+            hits = [Scored(passage.segment, passage.ordinal, passage.score) for passage in kept]
+        else:
+            ranked = decide(group, candidates, query, scope, FUSED_PER_HIT * wanted)
+            places = [(passage.segment, passage.ordinal) for passage in ranked]
+            fused = self._fuser.fuse(
+                GroupName.SOURCES, text, PASSAGE_SCORER, places, k=FUSED_PER_HIT * wanted, only=only
+            )
+            hits, scorer = _first(fused, wanted), RRF
+            kept = decide(group, hits, query, scope, wanted)  # the nearest vectors have brought others
+        found = _hits(group, hits, scorer)
+        records = {(one.segment, one.ordinal): hit.record for one, hit in zip(hits, found, strict=True)}
+        return found, [line for passage in kept for line in _lines(records[passage.segment, passage.ordinal], passage)]
 
 
 class CurrentRetriever:
-    """Retrieves from the current snapshot, and takes a newly published one from the next task on.
+    """Retrieves from the current version, and takes a newly published one from the next task on.
+
+    What both versions have stays open. A version that the fuser cannot use yet is left until it can: its embedder's
+    run says so by putting the pointer in place again.
 
     Args:
-        corpus_dir: Where the snapshots and the pointer to the current one lie.
+        corpus_dir: Where the versions and the pointer to the current one lie.
         settings: As `SnapshotRetriever`.
+        fuser: Makes the fuser of a version; None leaves the exact rankings as they are.
 
     Raises:
-        CorpusError: There is no corpus, or it is empty or damaged.
+        CorpusError: There is no corpus, or it is empty or damaged, or it lacks what the fuser needs.
     """
 
-    def __init__(self, corpus_dir: Path, settings: Settings) -> None:
+    def __init__(self, corpus_dir: Path, settings: Settings, fuser: Callable[[Snapshot], Fuser] | None = None) -> None:
         self._corpus_dir = corpus_dir
         self._settings = settings
+        self._fuser = fuser
         self._seen = self._pointer()
-        self._retriever = SnapshotRetriever(snapshots.load(corpus_dir), settings)
+        self._retriever = self._over(snapshots.load(corpus_dir))
 
     @property
     def version(self) -> str:
@@ -116,23 +151,30 @@ class CurrentRetriever:
         """Return the bundle of a task, whole from one version.
 
         Raises:
-            CorpusError: A newly published snapshot is damaged.
+            CorpusError: A newly published version is damaged.
         """
         return self.current().retrieve(task)
 
     def current(self) -> SnapshotRetriever:
-        """The retriever of the current version, reloaded where the pointer was swapped since.
+        """The retriever of the current version, opened anew where the pointer was swapped since.
 
         Raises:
-            CorpusError: A newly published snapshot is damaged.
+            CorpusError: A newly published version is damaged.
         """
         pointer = self._pointer()
         if pointer is not None and pointer != self._seen:
             version = snapshots.current_version(self._corpus_dir)
-            if version is not None and version != self._retriever.version:
-                self._retriever = SnapshotRetriever(snapshots.load(self._corpus_dir, version), self._settings)
+            opened = self._retriever.snapshot
+            fresh = snapshots.load(self._corpus_dir, version, reuse=opened) if version else opened
+            # A compaction keeps the version and has other segments.
+            if fresh.manifest != opened.manifest:
+                with suppress(VectorsMissing):
+                    self._retriever = self._over(fresh)
             self._seen = pointer
         return self._retriever
+
+    def _over(self, snapshot: Snapshot) -> SnapshotRetriever:
+        return SnapshotRetriever(snapshot, self._settings, self._fuser(snapshot) if self._fuser else None)
 
     def _pointer(self) -> tuple[int, int] | None:
         """What changes when the pointer is swapped; None where it is gone, and what is loaded goes on serving."""
@@ -141,16 +183,6 @@ class CurrentRetriever:
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns
-
-
-def playbook_tokens(record: Record) -> frozenset[str]:
-    """What a playbook record is found by."""
-    return tokens(f"{record.title}\n{record.text}")
-
-
-def source_tokens(record: Record) -> frozenset[str]:
-    """What a source passage is found by: its name and path count as text."""
-    return tokens(f"{record.title}\n{record.path or ''}\n{record.text}")
 
 
 def validation_steps(records: Iterable[Record]) -> tuple[str, ...]:
@@ -162,6 +194,20 @@ def validation_steps(records: Iterable[Record]) -> tuple[str, ...]:
                 said = " ".join(step[1].split())
                 steps.setdefault(said.lower(), said)
     return tuple(steps.values())[:MAX_STEPS]
+
+
+def _first(fused: Sequence[Fused], wanted: int) -> list[Scored]:
+    return [Scored(one.segment, one.ordinal, one.score) for one in fused[:wanted]]
+
+
+def _hits(group: Group, found: Iterable[Scored], scorer: str) -> list[Hit]:
+    return [Hit(record=group.record(one.segment, one.ordinal), score=one.score, scorer=scorer) for one in found]
+
+
+def _lines(record: Record, passage: Passage) -> Iterator[ScoredLine]:
+    texts = record.text.split("\n")
+    for offset, score in zip(passage.offsets.tolist(), passage.line_scores.tolist(), strict=True):
+        yield ScoredLine(record, offset, texts[offset].strip(), score)
 
 
 def _ids(hits: Iterable[Hit], kind: RecordKind, limit: int) -> tuple[str, ...]:

@@ -1,15 +1,17 @@
-"""Looking into the corpus: what a query finds and why, and what a snapshot holds."""
+"""Looking into the corpus: what a query finds and why, and what a version holds."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from replay.contracts import EvidenceLine, Hit, Message, RecordKind
-from replay.corpus.index import Index
+from replay.corpus.asking import asked
+from replay.corpus.index import Filter
 from replay.corpus.lines import choose
-from replay.corpus.retrieval import SnapshotRetriever, playbook_tokens, source_tokens
-from replay.corpus.snapshot import Snapshot
-from replay.corpus.tokens import query_tokens, tokens
+from replay.corpus.retrieval import SnapshotRetriever
+from replay.corpus.snapshot import Group, Snapshot
+from replay.corpus.store import searched_text
+from replay.corpus.tokens import tokens
 
 
 class Found(Message):
@@ -20,7 +22,7 @@ class Found(Message):
 
 
 class SearchResult(Message):
-    """What a query finds: exactly what a task of the same text would be given."""
+    """What a query finds: exactly what a task of the same text would be given, unless a filter was set."""
 
     corpus_version: str
     playbook: tuple[Found, ...]
@@ -29,7 +31,7 @@ class SearchResult(Message):
 
 
 class CorpusStats(Message):
-    """What a snapshot holds: records by kind and by origin, source files, and the characters of all texts."""
+    """What a version holds: records by kind and by origin, source files, and the characters of all texts."""
 
     corpus_version: str
     records: int
@@ -39,36 +41,61 @@ class CorpusStats(Message):
     characters: int
 
 
-def search(retriever: SnapshotRetriever, query: str, *, lines: int = 8) -> SearchResult:
-    """Find what a task with this text would be given, and explain each hit by the tokens it shares."""
-    passages, scored = retriever.passage_hits(query)
+def search(retriever: SnapshotRetriever, query: str, *, lines: int = 8, only: Filter | None = None) -> SearchResult:
+    """Find what a task with this text would be given, and explain each hit by the tokens it shares.
+
+    Args:
+        retriever: Where to look.
+        query: The text.
+        lines: How many lines to show.
+        only: Which records may be found; None: all.
+
+    Raises:
+        CorpusError: A record is not what was written; names the file.
+    """
+    snapshot = retriever.snapshot
+    passages, scored = retriever.passage_hits(query, only)
+    playbook = retriever.playbook_hits(query, only)
     return SearchResult(
         corpus_version=retriever.version,
-        playbook=tuple(
-            Found(hit=hit, shared=_shared(retriever.playbook_index, tokens(query), playbook_tokens(hit.record)))
-            for hit in retriever.playbook_hits(query)
-        ),
-        passages=tuple(
-            Found(hit=hit, shared=_shared(retriever.source_index, query_tokens(query), source_tokens(hit.record)))
-            for hit in passages
-        ),
+        playbook=_explained(snapshot.playbook, playbook, tokens(query)),
+        passages=_explained(snapshot.sources, passages, asked(query).tokens),
         lines=choose(scored, lines),
     )
 
 
 def stats(snapshot: Snapshot) -> CorpusStats:
-    """Count what a snapshot holds."""
-    kinds = Counter(record.kind.value for record in snapshot.records)
-    origins = Counter(record.origin for record in snapshot.records)
+    """Count what a version holds. Reads every record.
+
+    Raises:
+        CorpusError: A record is not what was written; names the file.
+    """
+    kinds: Counter[str] = Counter()
+    origins: Counter[str] = Counter()
+    files: set[tuple[str, str]] = set()
+    characters = 0
+    for record in snapshot.records():
+        kinds[record.kind.value] += 1
+        origins[record.origin] += 1
+        characters += len(record.text)
+        if record.path is not None:
+            files.add((record.origin, record.path))
     return CorpusStats(
         corpus_version=snapshot.version,
-        records=len(snapshot.records),
+        records=len(snapshot),
         by_kind={kind.value: kinds[kind.value] for kind in RecordKind},
         by_origin=dict(sorted(origins.items())),
-        files=len({(record.origin, record.path) for record in snapshot.records if record.path is not None}),
-        characters=sum(len(record.text) for record in snapshot.records),
+        files=len(files),
+        characters=characters,
     )
 
 
-def _shared(index: Index, query: frozenset[str], record: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted(query & record, key=lambda token: (-index.idf(token), token)))
+def _explained(group: Group, hits: list[Hit], query: frozenset[str]) -> tuple[Found, ...]:
+    weights = group.index.weights(query)
+    return tuple(
+        Found(
+            hit=hit,
+            shared=tuple(sorted(query & tokens(searched_text(hit.record)), key=lambda token: (-weights[token], token))),
+        )
+        for hit in hits
+    )

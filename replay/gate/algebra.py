@@ -11,7 +11,12 @@ import re
 from replay import values
 from replay.contracts import Reason, Ruling
 from replay.corpus.tokens import query_tokens, tokens
+from replay.gate.blocking import blocking, signs
+from replay.gate.alignment import align
 from replay.gate.case import Case
+from replay.gate.lexicon import opposite
+from replay.gate.reading import read
+from replay.gate.spans import Span, head
 
 _EXISTENCE = re.compile(
     r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|"
@@ -26,7 +31,13 @@ _RELATION = re.compile(
     r"(?:is|are) (?:at most|up to|under|over|below|above)|between \S+ and)\b",
     re.IGNORECASE,
 )
+_ERROR = re.compile(r"(?:Error|Exception|Warning|Failure|Fault)$")
+_INDEFINITE = re.compile(r"(?:^|:\s)an?\s", re.IGNORECASE)
 _MILLISECONDS = re.compile(r"\d\s*(?:ms|milliseconds?)\b", re.IGNORECASE)
+# From how many common words on, and from which share of the task's, a claim answers the task in the task's own words.
+_SHARED = 3
+_STATED = re.compile(r"\b(?:that|whether)\b", re.IGNORECASE)
+_SHARED_SHARE = 0.5
 _UNITS = re.compile(r"[a-z]", re.IGNORECASE)
 _MILLI = re.compile(r"(?:^|[^a-z])(?:ms|msec|millis(?:econds?)?)(?:[^a-z]|$)", re.IGNORECASE)
 
@@ -43,10 +54,10 @@ def pass_is_shown(case: Case) -> list[Reason]:
     if case.answer.verdict is not Ruling.PASS:
         return []
     reasons = _comparisons(case, want_same=True)
-    spans = [span for finding in case.answer.findings for span in case.spans(finding)]
+    quotes = "\n".join(span.quote for finding in case.answer.findings for span in case.spans(finding))
     for literal in values.asserted(case.task.text):
         # A value has to stand in the quoted line itself; a name may stand in what encloses it.
-        if not any(values.occurs(literal, span.context if literal.kind == "word" else span.quote) for span in spans):
+        if not values.occurs(literal, case.cited if literal.kind == "word" else quotes):
             reasons.append(
                 Reason(
                     rule="verdict.pass_without_literal",
@@ -59,6 +70,101 @@ def pass_is_shown(case: Case) -> list[Reason]:
         for check in case.answer.checks
         if check.result == "fail"
     ]
+    return reasons
+
+
+def pass_is_over_nothing(case: Case) -> list[Reason]:
+    """Nothing passes over a blocking finding: one whose claim or cited quote reports a failure as its main clause."""
+    if case.answer.verdict is not Ruling.PASS:
+        return []
+    quoted = [span.quote for finding in case.answer.findings for span in case.spans(finding)]
+    among = signs("\n".join([*quoted, *(finding.claim for finding in case.answer.findings)]))
+    if not among:
+        return []
+    reasons = []
+    for finding in case.answer.findings:
+        spans = case.spans(finding)
+        texts = [finding.claim] if not case.is_verbatim(finding) else []
+        texts += [span.quote for span in spans]
+        reported = next(
+            (
+                sentence
+                for text in texts
+                for sentence in blocking(text, among)
+                if not (_INDEFINITE.search(sentence) and _describe_an_error(spans))
+            ),
+            None,
+        )
+        if reported is not None:
+            reasons.append(
+                Reason(rule="verdict.pass_over_negative", message="passes over a reported failure", span=reported)
+            )
+    return reasons
+
+
+def _describe_an_error(spans: list[Span]) -> bool:
+    """Are the cited records about errors? "A certificate could not be verified" says there what the error is."""
+    return bool(spans) and all(_ERROR.search(head(span.record) or span.record.title) for span in spans)
+
+
+def fail_has_ground(case: Case) -> list[Reason]:
+    """A `fail` rests on a counter-value, on a reported failure, on a failed check, or on a claim that denies."""
+    answer = case.answer
+    if answer.verdict is not Ruling.FAIL or any(check.result == "fail" for check in answer.checks):
+        return []
+    if any(finding.expected and finding.found for finding in answer.findings):
+        return []  # `fail_is_shown` compares them
+    for finding in answer.findings:
+        if any(True for text in [finding.claim, *(s.quote for s in case.spans(finding))] for _ in blocking(text)):
+            return []
+    asserted = [value for value in values.asserted(case.task.text) if value.kind != "word"]
+    for finding, _ in case.claims:
+        if any(atom.marker == "not" for atom in read(finding.claim).atoms):
+            return []
+        stated_ = [value for value in values.asserted(finding.claim) if value.kind != "word"]
+        if any(value.kind == other.kind and not value.same(other) for value in stated_ for other in asserted):
+            return []
+    return [Reason(rule="verdict.fail_without_ground", message="fails, and no finding says otherwise than the task")]
+
+
+def pass_does_not_deny(case: Case) -> list[Reason]:
+    """Under `pass`, what the task says is not denied, nor said the other way round, by the claims that answer it."""
+    if case.answer.verdict is not Ruling.PASS:
+        return []
+    stated_at = _STATED.search(case.task.text)
+    if stated_at is None:
+        return []
+    reasons = []
+    task = read(case.task.text[stated_at.end() :]).atoms
+    for finding, _ in case.claims:
+        for sentence in read(finding.claim).sentences():
+            alignment = align(task, sentence)
+            shared = [task[here] for here, there in enumerate(alignment.at) if there >= 0 and task[here].kind == "word"]
+            whole = [atom for atom in task if atom.kind == "word"]
+            if len(shared) < _SHARED or len(shared) < len(whole) * _SHARED_SHARE:
+                continue
+            for edit in alignment.edits:
+                turned = sum(atom.marker == "not" for atom in edit.said) - sum(
+                    atom.marker == "not" for atom in edit.given
+                )
+                pair = next(
+                    (
+                        (one, other)
+                        for one in edit.said
+                        for other in edit.given
+                        if "function" not in (one.kind, other.kind) and opposite(one.text, other.text)
+                    ),
+                    None,
+                )
+                if bool(turned % 2) != bool(pair):
+                    reasons.append(
+                        Reason(
+                            rule="verdict.pass_against_claim",
+                            message="passes, but the claim says the opposite of the task",
+                            span=finding.claim,
+                            expectation=case.task.text,
+                        )
+                    )
     return reasons
 
 

@@ -1,32 +1,21 @@
-"""What the rules look at: one answer with its task and bundle, and the spans that it cites."""
+"""What the rules look at: one answer with its task and bundle, the spans that it cites, and the claims beside them."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from replay import values
 from replay.contracts import Answer, Bundle, Cite, EvidenceLine, Finding, Record, ReplayTask
-from replay.corpus.indentation import enclosing, parents
 from replay.corpus.tokens import query_tokens, tokens
+from replay.gate.lexicon import canonical
+from replay.gate.comparison import Comparison, compare, is_verbatim
+from replay.gate.spans import Span, find, head
+from replay.gate.standing import definitions, is_example, is_test
+from replay.gate.thresholds import Thresholds
 
-NEIGHBOURS = 2
-
-
-@dataclass(frozen=True)
-class Span:
-    """A place in a record.
-
-    Attributes:
-        record: Where it is.
-        quote: The place itself.
-        frame: What it belongs to: the quote, the lines that enclose it, the head of its record, title and path.
-        context: The frame and the neighbouring lines.
-    """
-
-    record: Record
-    quote: str
-    frame: str
-    context: str
+__all__ = ["Case", "Span"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +25,7 @@ class Case:
     task: ReplayTask
     bundle: Bundle
     answer: Answer
+    thresholds: Thresholds = Thresholds()
 
     @cached_property
     def records(self) -> dict[str, Record]:
@@ -48,46 +38,103 @@ class Case:
         return query_tokens(self.task.text)
 
     @cached_property
+    def named(self) -> tuple[values.Value, ...]:
+        """The names that the task spells out."""
+        return values.names(self.task.text)
+
+    @cached_property
+    def heads(self) -> dict[str, str]:
+        """For each record of the bundle the name that it goes by, lower-cased; empty where it has none."""
+        return {key: (record.title or head(record)).lower() for key, record in self.records.items()}
+
+    @cached_property
+    def cited(self) -> str:
+        """Everything that the answer cites, with what it belongs to and its neighbours, lower-cased."""
+        spans = [span for finding in self.answer.findings for span in self.spans(finding)]
+        return "\n".join(dict.fromkeys(text for span in spans for text in (span.names, span.context))).lower()
+
+    @cached_property
     def record_tokens(self) -> list[frozenset[str]]:
         """What each record of the bundle talks about, title and path included."""
         return [_tokens(f"{record.text}\n{record.title}\n{record.path or ''}") for record in self.records.values()]
 
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Each finding that says in words of its own what it cites, beside that."""
+        return tuple(
+            compare(finding, spans, self.task.text)
+            for finding, spans in self.claims
+            if not self.is_verbatim(finding)
+        )
+
+    @cached_property
+    def claims(self) -> tuple[tuple[Finding, list[Span]], ...]:
+        """Each finding that claims something in prose, with what it cites."""
+        return tuple(
+            (finding, spans)
+            for finding in self.answer.findings
+            if finding.claim.strip() and (spans := self.spans(finding))
+        )
+
+    def is_verbatim(self, finding: Finding) -> bool:
+        """Does the finding claim its quote, word by word? Then nothing in the claim is its own."""
+        known = self._verbatim.get(id(finding))
+        if known is None:
+            known = self._verbatim[id(finding)] = is_verbatim(finding, self.spans(finding))
+        return known
+
+    @cached_property
+    def _verbatim(self) -> dict[int, bool]:
+        return {}
+
     def spans(self, finding: Finding) -> list[Span]:
         """The places that a finding cites, as far as they exist in the bundle."""
-        return [self._cited(cite) for cite in finding.cites if cite.record_id in self.records]
+        found = self._spans.get(id(finding))
+        if found is None:
+            cited = [self._cited(cite) for cite in finding.cites if cite.record_id in self.records]
+            found = self._spans[id(finding)] = cited
+        return found
+
+    @cached_property
+    def candidates(self) -> tuple[Span, ...]:
+        """The shown lines that could settle the task: no example, no test, no other definition than the one it names."""
+        return tuple(
+            span
+            for span in map(self.shown, self.bundle.lines)
+            if not (is_example(span) or is_test(span, self.about) or self.asked_definitions - definitions(span))
+        )
+
+    @cached_property
+    def asked_definitions(self) -> frozenset[str]:
+        """Capitalised names of the task in which a shown line is defined, lower-cased: `Queue` in "a kombu Queue"."""
+        named = frozenset(name.lower() for name in _CAPITALISED.findall(self.task.text))
+        packages = {record.origin.partition(" ")[0].lower() for record in self.records.values()}
+        defined = frozenset().union(*(definitions(self.shown(line)) for line in self.bundle.lines))
+        claimed = {value.text.lower() for value in values.claimed(self.task.text)}
+        return (named & defined) - claimed - packages
 
     def shown(self, line: EvidenceLine) -> Span:
         """The place of a line that the model was shown."""
         record = self.records[line.record_id]
-        return _span(record, line.text, line.line_no - (record.first_line or 1))
+        return Span(record, line.text, max(0, line.line_no - (record.first_line or 1)))
+
+    @cached_property
+    def _spans(self) -> dict[int, list[Span]]:
+        return {}  # by the identity of the findings, which the answer keeps
 
     def _cited(self, cite: Cite) -> Span:
         record = self.records[cite.record_id]
         line = next((line for line in self.bundle.lines if line.line_id == cite.line_id), None)
-        if line is not None and line.record_id == cite.record_id:
+        if line is not None and line.record_id == cite.record_id and cite.quote in (None, line.text):
             return self.shown(line)
         if cite.quote is None:
-            return _span(record, record.text, None)
-        lines = record.text.split("\n")
-        return _span(record, cite.quote, next((at for at, text in enumerate(lines) if cite.quote in text), None))
+            return Span(record, record.text, None)
+        return Span(record, cite.quote, find(record, cite.quote))
 
 
-def _span(record: Record, quote: str, at: int | None) -> Span:
-    lines, above = _outline(record.text)
-    around: list[str] = []
-    frame = [quote, *lines[:1], record.title, record.path or ""]
-    if at is not None and 0 <= at < len(lines):
-        frame += [lines[outer] for outer in enclosing(above, at)]
-        around = lines[max(0, at - NEIGHBOURS) : at + NEIGHBOURS + 1]
-    return Span(record, quote, "\n".join(frame), "\n".join([*frame, *around]))
+_CAPITALISED = re.compile(r"(?<!^)\b[A-Z]\w{2,}")
 
 
 @lru_cache(maxsize=512)  # playbook records and much-asked passages come again from task to task
 def _tokens(text: str) -> frozenset[str]:
-    return tokens(text)
-
-
-@lru_cache(maxsize=64)  # each of a bundle's passages is looked at for several of its lines
-def _outline(text: str) -> tuple[list[str], list[int]]:
-    lines = text.split("\n")
-    return lines, parents(lines)
+    return frozenset(map(canonical, tokens(text)))

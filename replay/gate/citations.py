@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
-
+from replay import values
 from replay.contracts import Reason
 from replay.gate.case import Case
+from replay.gate.spans import level
 
 
 def point_into_bundle(case: Case) -> list[Reason]:
@@ -27,16 +27,19 @@ def point_into_bundle(case: Case) -> list[Reason]:
 
 
 def quote_verbatim(case: Case) -> list[Reason]:
-    """A quote stands in the record that it is attributed to, after Unicode, case and space are levelled."""
-    return [
-        Reason(rule="citations.altered_quote", message="the quote is not in the cited record", span=cite.quote)
-        for finding in case.answer.findings
-        for cite in finding.cites
-        if cite.quote is not None
-        and cite.record_id in case.records
-        and _level(cite.quote) not in _level(case.records[cite.record_id].text)
-    ]
-
-
-def _level(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """A quote stands whole in the record that it is attributed to, after Unicode, case and space are levelled."""
+    reasons = []
+    for finding in case.answer.findings:
+        for cite in finding.cites:
+            if cite.quote is None or cite.record_id not in case.records:
+                continue
+            quote = level(cite.quote)
+            if not quote:
+                reasons.append(Reason(rule="citations.empty_quote", message="a quote is empty", span=cite.record_id))
+            elif not values.stands_whole(quote, level(case.records[cite.record_id].text)):
+                reasons.append(
+                    Reason(
+                        rule="citations.altered_quote", message="the quote is not in the cited record", span=cite.quote
+                    )
+                )
+    return reasons

@@ -1,4 +1,4 @@
-"""Literal rules: what the answer writes down exists, in the evidence or in the task. Proposals are exempt."""
+"""Literal rules for findings of values: `found` is what the cited line states, `expected` what the task claims."""
 
 from __future__ import annotations
 
@@ -6,20 +6,6 @@ from replay import values
 from replay.contracts import Finding, Reason
 from replay.gate.case import Case
 from replay.statements import stated
-
-
-def known_literals(case: Case) -> list[Reason]:
-    """Every number, boolean, identifier and quoted word of a finding's claim occurs in the bundle or in the task."""
-    world = "\n".join(
-        [case.task.text, *case.task.checklist]
-        + [f"{record.title}\n{record.path or ''}\n{record.text}" for record in case.records.values()]
-    )
-    return [
-        Reason(rule="literals.unknown", message=f"{value.text!r} occurs nowhere in the evidence", span=finding.claim)
-        for finding in case.answer.findings
-        for value in values.asserted(finding.claim)
-        if not values.occurs(value, world)
-    ]
 
 
 def found_is_cited(case: Case) -> list[Reason]:

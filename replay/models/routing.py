@@ -76,6 +76,19 @@ def route(model: str, tier: Tier, settings: Settings) -> Endpoint:
     )
 
 
+def embedding_endpoint(settings: Settings) -> Endpoint:
+    """The endpoint of embeddings, where `REPLAY_EMBEDDINGS` is an address.
+
+    Without a key of its own it gets that of a chat endpoint on the same host, and no other.
+
+    Raises:
+        ConfigurationError: The address or the key cannot be used.
+    """
+    base = _checked(settings.embeddings, "REPLAY_EMBEDDINGS")
+    own = _key(settings.embedding_api_key, "REPLAY_EMBEDDING_API_KEY")
+    return Endpoint(base, own or _plain_key(base, settings), "REPLAY_EMBEDDINGS")
+
+
 def embedded_model(tier: Tier, settings: Settings) -> str | None:
     """The embedded model that this machine must serve for a tier, or None where another endpoint serves it.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from replay.contracts import EvidenceLine, Record, RecordKind
-from replay.corpus.lines import MAX_LINE_CHARS, LineScorer, choose
-from replay.corpus.tokens import query_tokens
+from replay.corpus.asking import FACTORS, asked
+from replay.corpus.lines import MAX_LINE_CHARS, ScoredLine, choose
+from replay.corpus.linescore import LineQuery, score
+from replay.corpus.linetable import tabulate
 
 
 def source(text: str, *, path: str = "pkg/mod.py", title: str = "pkg.mod", first_line: int = 1) -> Record:
@@ -23,9 +26,13 @@ def source(text: str, *, path: str = "pkg/mod.py", title: str = "pkg.mod", first
 
 
 def best(task: str, *records: Record, limit: int = 8) -> tuple[EvidenceLine, ...]:
-    """The lines chosen for a task in which each token weighs one."""
-    scorer = LineScorer(dict.fromkeys(query_tokens(task), 1.0))
-    return choose([line for record in records for line in scorer.score(record)], limit)
+    """The lines chosen for a task in which each token weighs the same."""
+    asks = asked(task)
+    query = LineQuery(dict.fromkeys(asks.concepts, 65536), FACTORS[asks.kind])
+    found = score(tabulate(records), np.arange(len(records)), query)
+    places = zip(found.record.tolist(), found.offset.tolist(), found.score.tolist(), strict=True)
+    texts = [record.text.split("\n") for record in records]
+    return choose([ScoredLine(records[at], line, texts[at][line].strip(), value) for at, line, value in places], limit)
 
 
 def test_lines_are_numbered_by_score_and_placed_in_their_file() -> None:
@@ -65,6 +72,15 @@ def test_equal_lines_of_one_record_and_of_twins_are_shown_once() -> None:
     other = source("size = 1", path="redis/cache.py", title="redis.cache.Cache")
     lines = best("the size", twin, sync, other)
     assert [line.record_id for line in lines if line.text == "size = 1"] == [sync.record_id, other.record_id]
+
+
+def test_of_a_text_that_a_record_has_twice_the_better_place_is_shown() -> None:
+    """Where what stands around it is what the task asks about."""
+    record = source(
+        "if closed:\n    raise StateError(\n        'no size')\n\nif full:\n    raise StateError(\n        'size')"
+    )
+    raised = [line.line_no for line in best("raises when full", record) if line.text == "raise StateError("]
+    assert raised == [6]
 
 
 def test_lines_that_share_nothing_are_not_shown() -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from replay.contracts import Generation, Tier, Usage
 from replay.errors import ModelRefused, ModelUnavailable
 from replay.identity import canonical_json
-from replay.models import client as client_module
+from replay.models import connection
 from replay.models.client import ModelClient
 from replay.models.faults import Transient
 from replay.models.routing import Endpoint
@@ -176,10 +176,10 @@ def test_nobody_listening_is_explained() -> None:
 
 def test_the_wait_is_what_the_endpoint_asked_for_and_a_little_more() -> None:
     """Spread over a second, so that many workers do not come back at once."""
-    wait = client_module._wait_before_retry(Transient("busy", retry_after_s=7.0))
+    wait = connection._wait_before_retry(Transient("busy", retry_after_s=7.0))
     assert 7.0 <= wait <= 8.0
-    assert client_module._wait_before_retry(Transient("busy")) is True
-    assert client_module._wait_before_retry(ModelUnavailable("no")) is False
+    assert connection._wait_before_retry(Transient("busy")) is True
+    assert connection._wait_before_retry(ModelUnavailable("no")) is False
 
 
 @pytest.mark.parametrize(
@@ -301,10 +301,10 @@ def test_half_a_surrogate_pair_in_a_fault_can_be_kept() -> None:
 def test_connections_belong_to_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A forked child must not write into its parent's sockets."""
     client = answer_with(completion({"content": "a"}))
-    parent = client._client()
-    assert client._client() is parent
+    parent = client._connection._client()
+    assert client._connection._client() is parent
     monkeypatch.setattr("os.getpid", lambda: -1)
-    assert client._client() is not parent
+    assert client._connection._client() is not parent
 
 
 def test_lists_models_and_tells_health() -> None:

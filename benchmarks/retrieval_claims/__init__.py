@@ -1,0 +1,1 @@
+"""Retrieval queries with known answers: facts found in installed packages, said as an auditor would say them."""

@@ -1,0 +1,244 @@
+"""A claim beside the spans that it cites: what of it stands there, and where the two differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
+
+from replay.contracts import Finding
+from replay.gate.alignment import Alignment, Edit, align
+from replay.gate.places import Place, places
+from replay.gate.reading import Atom, Reading, read
+from replay.gate.spans import Span, level
+
+# Of a source with several sentences those are compared that share most with the sentence of the claim.
+BEST_SENTENCES = 3
+_LONGEST_OPENING = 80  # characters before the name in the opening clause
+LONGEST_SENTENCE = 220
+
+_STRICT = re.compile(
+    r"""
+      `+[^`\n]{1,120}`+
+    | (?<!\w)"[^"\n]{1,120}"(?!\w)
+    | (?<!\w)'[^'\n]{1,120}'(?!\w)
+    | https?://[^\s<>"']{1,300}
+    | [A-Za-z_]\w*(?:[./:@-]\w+)*             # judged below: is it written like a name?
+    | \#\d+
+    """,
+    re.VERBOSE,
+)
+_NAME = re.compile(r"[a-z]\w*[A-Z]|[A-Z]{2}[a-z]{2}|_|[A-Za-z]\d{2,}|[A-Z]{2,}-\d|\w[./@]\w|^https?:|^[#`\"']")
+_AFTER_OPENING = re.compile(r"[`*\"'()]*\s*(?:[:,\u2013\u2014]|--?\s)")
+_NO_NAME = re.compile(r"^(?:e\.g|i\.e|and/or|either/or|true/false|yes/no)\.?$", re.IGNORECASE)
+
+
+# `The documentation of json.loads says that`, `json.loads:`, `According to the docs for json.loads,` before a quotation.
+_INTRODUCTION = re.compile(
+    r"(?:according to |as (?:documented|described|stated|noted) (?:in|for|by|on) |in |per )?"
+    r"(?:the )?(?:(?:official )?(?:documentation|docs?|docstring|manual|reference|description|source|record) (?:of|for|on|in) )?"
+    r"[`*\"']*(?P<name>[^\s`*\"',]{1,200}?)[`*\"']*"
+    r"(?:(?: (?:documentation|docs?|docstring))? (?:says?|states?|reads?|notes?|specifies|explains|documents)(?: that)?)?"
+    r"(?:\s?[:,]| (?:--?|\u2013|\u2014)| (?:says?|states?|reads?|notes?|specifies|explains|documents)(?: that)?) "
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One sentence of a claim and its alignment with the source."""
+
+    claim: tuple[Atom, ...]
+    source: tuple[Atom, ...]
+    alignment: Alignment
+
+    @cached_property
+    def edits(self) -> tuple[Edit, ...]:
+        """Where the two differ, as far as the source's sentences have anything to do with the claim's."""
+        sentences = {self.source[there].sentence for there in self.alignment.at if there >= 0}
+        return tuple(
+            Edit(edit.said, tuple(atom for atom in edit.given if atom.sentence in sentences))
+            for edit in self.alignment.edits
+        )
+
+    def keeps(self, atom: Atom) -> bool:
+        """Does the claim hold some content of the clause in which the source says this?"""
+        return atom.clause in self._clauses
+
+    @cached_property
+    def _clauses(self) -> frozenset[int]:
+        return frozenset(
+            self.source[there].clause
+            for there in self.alignment.at
+            if there >= 0 and self.source[there].kind != "function"
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finding's claim beside what it cites.
+
+    Attributes:
+        finding: The finding.
+        spans: What it cites, as far as it exists.
+        claim: The claim, read.
+        places: Paths and lines that the claim names.
+        subject: Keys of the names that the cited records go by: title, path, head, enclosing definitions.
+        asked: The text of the task.
+    """
+
+    finding: Finding
+    spans: tuple[Span, ...]
+    claim: Reading
+    places: tuple[Place, ...]
+    subject: frozenset[str]
+    asked: str
+
+    @cached_property
+    def task(self) -> frozenset[str]:
+        """The keys of the task."""
+        return frozenset(atom.key for atom in read(self.asked).atoms)
+
+    @cached_property
+    def source(self) -> Reading:
+        """The cited quotes, read one after the other."""
+        return read("\n\n".join(span.quote for span in self.spans))
+
+    @cached_property
+    def quoted(self) -> frozenset[str]:
+        """The keys of everything that is quoted, joining words included."""
+        return frozenset(atom.key for atom in self.source.atoms)
+
+    @cached_property
+    def names(self) -> tuple[tuple[str, int, int], ...]:
+        """What the claim writes as a name or in quotes, and where: such words have no synonyms."""
+        return _names(self.claim.text)
+
+    @cached_property
+    def given_names(self) -> tuple[tuple[str, int, int], ...]:
+        """The same of the source."""
+        return _names(self.source.text)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The sentences of the claim, each aligned with the source."""
+        sources = self.source.sentences()
+        return tuple(self._part(piece, sources) for piece in _pieces(self.claim))
+
+    def exempt(self, atom: Atom) -> bool:
+        """Is the atom part of a place, which is judged on its own?"""
+        return any(place.start <= atom.start < place.end for place in self.places)
+
+    def strict(self, atom: Atom) -> bool:
+        """Is the atom part of a name or of a quoted text? Such words have no synonyms."""
+        return any(start <= atom.start < end for _, start, end in self.names)
+
+    def strictly_given(self, atom: Atom) -> bool:
+        """Is an atom of the source part of a name or of a quoted text?"""
+        return any(start <= atom.start < end for _, start, end in self.given_names)
+
+    def kept(self, part: Part, edit: Edit) -> list[Atom]:
+        """What the source says in an edit, without the clauses that the claim leaves out as a whole.
+
+        Where the claim says something else instead, nothing is left out: it is replaced.
+        """
+        if any(atom.is_content and atom.key not in self.subject for atom in edit.said):
+            return list(edit.given)
+        return [atom for atom in edit.given if part.keeps(atom)]
+
+    def backed(self, atom: Atom) -> bool:
+        """Do the cited spans, or the names that their records go by, say this word?"""
+        return atom.key in self.quoted or atom.key in self.subject
+
+    def introduces(self, atom: Atom) -> bool:
+        """Is the atom part of the name by which the claim begins (`json.loads: …`), and which its source leaves out?"""
+        return atom.start < self._introduction and any(start <= atom.start < end for _, start, end in self.names)
+
+    @cached_property
+    def _introduction(self) -> int:
+        """Where the opening clause of the claim ends, if it only names what the rest is about; else 0."""
+        if not self.names or self.names[0][1] > _LONGEST_OPENING:
+            return 0
+        first = self.claim.atoms[0]
+        opening = list(
+            takewhile(lambda atom: (atom.clause, atom.sentence) == (first.clause, first.sentence), self.claim.atoms)
+        )
+        source = self.source.text.lower()
+        if len(opening) == len(self.claim.atoms) or any(
+            atom.is_content and atom.key not in self.subject for atom in opening
+        ):
+            return 0
+        end = opening[-1].end
+        named = [name for name, start, _ in self.names if start < end]
+        if any(name.lower() in source for name in named) or not _AFTER_OPENING.match(self.claim.text, end):
+            return 0
+        return end
+
+    def _part(self, piece: tuple[Atom, ...], sources: list[tuple[Atom, ...]]) -> Part:
+        opening, places = self._introduction, self.places
+        if opening or places:
+            piece = tuple(
+                atom
+                for atom in piece
+                if not (atom.start < opening and self.strict(atom)) and not (places and self.exempt(atom))
+            )
+        source = _chosen(piece, sources, frozenset(atom.key for atom in piece if self.strict(atom)))
+        return Part(piece, source, align(piece, source))
+
+
+def is_verbatim(finding: Finding, spans: Sequence[Span]) -> bool:
+    """Is the claim its quote, word by word, after no more than the name of the cited record? Then all of it is backed."""
+    if len(spans) != 1:
+        return False
+    claim, quote = (level(text).rstrip(".!? ") for text in (finding.claim, spans[0].quote))
+    if not quote or not claim.endswith(quote):
+        return False
+    opening = claim[: -len(quote)]
+    if not opening:
+        return True
+    introduction = _INTRODUCTION.fullmatch(opening)
+    return introduction is not None and introduction["name"] in spans[0].names.casefold().split()
+
+
+def compare(finding: Finding, spans: Sequence[Span], asked: str) -> Comparison:
+    """Set a finding's claim beside its spans."""
+    subject = frozenset(atom.key for span in spans for atom in read(span.names).atoms)
+    return Comparison(finding, tuple(spans), read(finding.claim), tuple(places(finding.claim)), subject, asked)
+
+
+def _names(text: str) -> tuple[tuple[str, int, int], ...]:
+    return tuple(
+        (match[0], match.start(), match.end())
+        for match in _STRICT.finditer(text)
+        if _NAME.search(match[0]) and not _NO_NAME.search(match[0])
+    )
+
+
+def _pieces(claim: Reading) -> Iterator[tuple[Atom, ...]]:
+    for sentence in claim.sentences():
+        for start in range(0, len(sentence), LONGEST_SENTENCE):
+            yield sentence[start : start + LONGEST_SENTENCE]
+
+
+def _chosen(
+    piece: tuple[Atom, ...], sources: list[tuple[Atom, ...]], strict: frozenset[str]
+) -> tuple[Atom, ...]:
+    """The sentences of the source that the piece is about, in their order; what is a name in the piece counts twice."""
+    if len(sources) == 1 and len(sources[0]) <= LONGEST_SENTENCE:
+        return sources[0]
+    wanted = {atom.key for atom in piece if atom.kind != "function"}
+    held = [{atom.key for atom in sentence} & wanted for sentence in sources]
+    chosen: list[int] = []
+    for _ in range(BEST_SENTENCES):
+        best = max(
+            range(len(sources)),
+            key=lambda number: (len(held[number] & wanted) + len(held[number] & wanted & strict), -number),
+            default=0,
+        )
+        gain = held[best] & wanted if held else set()
+        if not gain or (chosen and len(gain) < 2):
+            break
+        chosen.append(best)
+        wanted -= gain
+    return tuple(atom for number in sorted(chosen) for atom in sources[number][:LONGEST_SENTENCE])

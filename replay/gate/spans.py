@@ -1,0 +1,99 @@
+"""The places in the bundle that an answer cites, with what they belong to."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from replay.contracts import Record
+from replay.corpus.indentation import enclosing, parents
+
+NEIGHBOURS = 2
+_LONGEST_NAME = 200
+# `celery.beat.Scheduler: Runs tasks …`, the first words of a record without a title.
+_HEAD = re.compile(r"\s*([^\s:][^\n:]{0,118}[^\s:]|[^\s:]):(?=\s)")
+_HEAD_WORDS = 3
+
+
+@dataclass(frozen=True)
+class Span:
+    """A place in a record.
+
+    Attributes:
+        record: Where it is.
+        quote: The place itself.
+        line: Number of its first line in the record's text, from 0; None for a whole record.
+    """
+
+    record: Record
+    quote: str
+    line: int | None
+
+    @cached_property
+    def frame(self) -> str:
+        """What the place belongs to: the quote, the head of its record, title and path, and the lines that enclose it."""
+        return "\n".join([self.quote, *self.lines[:1], self.record.title, self.record.path or "", *self.outer])
+
+    @cached_property
+    def context(self) -> str:
+        """The frame and the neighbouring lines."""
+        if self.line is None:
+            return self.frame
+        return "\n".join([self.frame, *self.lines[max(0, self.line - NEIGHBOURS) : self.line + NEIGHBOURS + 1]])
+
+    @cached_property
+    def names(self) -> str:
+        """What the place belongs to by name alone: title, path, head, and the lines that enclose it."""
+        names = [self.record.title, self.record.path or "", head(self.record)]
+        if self.record.path and "\n" in self.record.text:
+            names += [self.record.text.partition("\n")[0][:_LONGEST_NAME]]
+        return "\n".join(filter(None, names + [line[:_LONGEST_NAME] for line in self.outer]))
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the record."""
+        return _outline(self.record.text)[0]
+
+    @cached_property
+    def outer(self) -> list[str]:
+        """The lines that enclose the place, innermost first."""
+        if self.line is None or "\n" not in self.record.text:
+            return []
+        lines, above = _outline(self.record.text)
+        return [lines[number] for number in enclosing(above, self.line)] if self.line < len(lines) else []
+
+
+def find(record: Record, quote: str) -> int | None:
+    """The line of a record's text on which a quote begins, counted from 0; None where it does not stand so."""
+    offset = record.text.find(quote)
+    if offset < 0:
+        first = quote.strip().partition("\n")[0].strip()
+        offset = record.text.find(first) if first else -1
+    return None if offset < 0 else record.text.count("\n", 0, offset)
+
+
+def head(record: Record) -> str:
+    """The name by which a record's text begins (`name: text`), or nothing."""
+    return _head(record.text)
+
+
+@lru_cache(maxsize=256)  # a record is cited more than once
+def _head(text: str) -> str:
+    match = _HEAD.match(text)
+    return match[1] if match and len(match[1].split()) <= _HEAD_WORDS else ""
+
+
+@lru_cache(maxsize=256)  # quotes and records are levelled for several rules
+def level(text: str) -> str:
+    """A text by which it is compared with another: Unicode, case and space are levelled."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
+
+
+@lru_cache(maxsize=64)  # each of a bundle's passages is looked at for several of its lines
+def _outline(text: str) -> tuple[list[str], list[int]]:
+    lines = text.split("\n")
+    return lines, parents(lines)

@@ -1,0 +1,52 @@
+"""What kind of place a line stands in: an example, a test, a condition, another definition. There it settles nothing."""
+
+from __future__ import annotations
+
+import re
+
+from replay.corpus.tokens import tokens
+from replay.gate.spans import Span
+
+_EXAMPLE = re.compile(
+    r"\s*(?:\.\. (?:code|code-block|sourcecode|testcode|example)\b.*|(?:examples?|usage|example usage|for example|e\.g\.)"
+    r"\b[^.]{0,60}:{1,2}|[^#=]{0,200}::|>>>.*)\s*$",
+    re.IGNORECASE,
+)
+_TESTS = frozenset("test tests testing conftest example examples demo demos sample samples mock mocks fixture fixtures".split())  # noqa: SIM905  as in the lexicon
+_CONDITION = re.compile(r"\s*(?:if|elif|else|for|while|except|case|when|unless|switch|catch)\b")
+_DEFINITION = re.compile(r"\s*(?:async\s+)?(?:def|class|function|func|fn)\b")
+_QUOTED_BLOCK = re.compile(r'"""|\'\'\'')
+_CODE = re.compile(r"""\s*(?:[\w.]+\s*=(?!=)|['"][\w.-]+['"]\s*:|[\w.]+\(.*\)?\s*$)""")
+
+
+def is_example(span: Span) -> bool:
+    """Is the line code that a docstring or a page shows, and not code that runs?"""
+    if any(_EXAMPLE.match(line) for line in span.outer):
+        return True
+    if span.line is None or not _CODE.match(span.quote):
+        return False
+    if span.line >= len(span.lines) or not span.lines[span.line][:1].isspace():
+        return False
+    marks = [len(_QUOTED_BLOCK.findall(line)) for line in span.lines]
+    # A record that was cut out of a longer text can begin inside a docstring: then nothing is known.
+    return sum(marks) % 2 == 0 and sum(marks[: span.line]) % 2 == 1
+
+
+def is_test(span: Span, about: frozenset[str]) -> bool:
+    """Does the line belong to tests or samples, where the task does not ask for those?"""
+    return bool(_TESTS & tokens("\n".join([span.names, *span.outer])) - about)
+
+
+def is_conditional(span: Span) -> bool:
+    """Does the line run only under a condition of the definition that it is in?"""
+    for line in span.outer:
+        if _DEFINITION.match(line):
+            return False
+        if _CONDITION.match(line):
+            return True
+    return False
+
+
+def definitions(span: Span) -> frozenset[str]:
+    """The names of what the line is defined in, as its record's title has them, lower-cased."""
+    return frozenset(re.findall(r"\w+", span.record.title.partition(" ")[0].lower()))
