@@ -19,7 +19,7 @@ def embed(as_json: console.AsJson = False) -> None:
     Only records that have none are embedded, and an interrupted run goes on where it was. Workers that serve with
     vectors take up a new version once this has ended.
 
-    Example: REPLAY_EMBEDDINGS=local replay corpus embed
+    Example: replay corpus embed, with REPLAY_EMBEDDINGS=local in the environment
     """
     settings = Settings()
     embedder = embedding.of(settings, threads=os.cpu_count() or 1)

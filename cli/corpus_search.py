@@ -10,7 +10,7 @@ from rich.table import Table
 from cli import console
 from cli.corpus_versions import Version
 from replay.contracts import RecordKind
-from replay.corpus import retrieval, snapshot
+from replay.corpus import fusion, retrieval, snapshot
 from replay.corpus import search as search_module
 from replay.corpus.index import Filter
 from replay.settings import Settings
@@ -37,7 +37,9 @@ def search(
     settings = Settings()
     opened = snapshot.load(settings.corpus_dir, snapshot.named(settings.corpus_dir, version or snapshot.POINTER))
     only = Filter(kinds=frozenset(one.value for one in kind or ()), tags=frozenset(tag or ()))
-    result = search_module.search(retrieval.SnapshotRetriever(opened, settings), query, lines=lines, only=only)
+    fuser = fusion.configured(settings)
+    retriever = retrieval.SnapshotRetriever(opened, settings, fuser(opened) if fuser else None)
+    result = search_module.search(retriever, query, lines=lines, only=only)
     if as_json:
         console.print_json(result.wire())
         return

@@ -16,8 +16,10 @@ from cli.stack import show_step
 from evidence.log import EvidenceLog
 from replay import pipeline
 from replay.contracts import ReplayRun, Tier
+from replay.corpus import fusion
 from replay.corpus.retrieval import CurrentRetriever
 from replay.errors import BrokerUnavailable, EvidenceLocked, UnavailableError
+from replay.gate import gate_without
 from replay.identity import canonical_json
 from replay.models import catalogue, files
 from replay.models.client import ModelClient
@@ -35,13 +37,18 @@ def engine(settings: Settings, tiers: Sequence[Tier]) -> Iterator[pipeline.Engin
 
     What ran before goes on.
     """
-    retriever = CurrentRetriever(settings.corpus_dir, settings)
+    retriever = CurrentRetriever(settings.corpus_dir, settings, fusion.configured(settings))
     fetch_models(settings, tiers)
     with (
         started(settings, [f"model-{tier.value}" for tier in tiers if embedded_model(tier, settings)]),
         closing(ModelClient(settings)) as client,
     ):
-        yield pipeline.Engine(retriever, client, PromptLimits(exemplars=settings.exemplars_shown))
+        yield pipeline.Engine(
+            retriever,
+            client,
+            PromptLimits(exemplars=settings.exemplars_shown),
+            gate_without(settings.gate_rules_off),
+        )
 
 
 @contextmanager

@@ -144,8 +144,17 @@ def parse(content: str, task: ReplayTask, bundle: Bundle) -> Answer:
         )
         findings.append(Finding(found=pointed.found, expected=pointed.expected, cites=(cite,)))
     named = dict(zip(check_ids(task), task.checklist, strict=True))
-    checks = tuple(Check(item=named.get(name, name), result=result) for name, result in reply.checks.items())
-    return Answer(findings=tuple(findings), checks=checks, verdict=_ruling(findings), proposals=tuple(reply.proposals))
+    checks = [Check(item=named.get(name, name), result=result) for name, result in reply.checks.items()]
+    # The model is not asked for the validation steps of the bundle's records: it declares none of them answered.
+    answered = {check.item for check in checks}
+    steps = dict.fromkeys(step for step in bundle.validation_steps if step not in answered)
+    checks += [Check(item=step, result="unknown") for step in steps]
+    return Answer(
+        findings=tuple(findings),
+        checks=tuple(checks),
+        verdict=_ruling(findings),
+        proposals=tuple(reply.proposals),
+    )
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

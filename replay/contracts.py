@@ -122,6 +122,11 @@ class Hit(Message):
     record: Record
     score: float
     scorer: str
+    ranks: dict[str, int] = Field(
+        default_factory=dict,
+        exclude_if=lambda ranks: not ranks,
+        description="Where rankings were fused: its rank in each that has it, from 1, by scorer or embedder.",
+    )
 
 
 class EvidenceLine(Message):
@@ -143,6 +148,9 @@ class Bundle(Message):
     retrieval: bool = True
     corpus_version: str | None = None
     tokenizer: str = ""
+    embedder: str = Field(
+        "", exclude_if=lambda embedder: not embedder, description="Whose vectors were fused with the exact rankings."
+    )
     playbook: tuple[Hit, ...] = ()
     exemplars: tuple[str, ...] = Field((), description="Record ids of at most 3 accepted exemplars.")
     warnings: tuple[str, ...] = Field((), description="Record ids of at most 2 warnings.")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Protocol
 
-from replay import gate, identity, policy, prompting
+from replay import identity, policy, prompting
 from replay.contracts import (
     Answer,
     Attempt,
@@ -26,6 +26,7 @@ from replay.contracts import (
     Timings,
 )
 from replay.errors import ModelRefused, ModelUnavailable
+from replay.gate import DEFAULT_GATE, Gate, judge
 
 
 class Retriever(Protocol):
@@ -51,11 +52,12 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """What an attempt needs. `prompt` holds the limits of the prompt; the rest is code."""
+    """What an attempt needs. `prompt` holds the limits of the prompt, `gate` the rules in force; the rest is code."""
 
     retriever: Retriever
     generator: Generator
     prompt: prompting.PromptLimits
+    gate: Gate = DEFAULT_GATE
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,15 @@ class Outcome:
 
 
 def audit_local(task: ReplayTask, engine: Engine) -> Outcome:
-    """Make the local attempt of a task."""
+    """Make the local attempt of a task.
+
+    Where hybrid retrieval is on and its embedder does not answer, the run fails: half of a ranking is not the whole.
+    """
     started = perf_counter()
-    bundle = engine.retriever.retrieve(task) if task.options.retrieval else Bundle(retrieval=False)
+    try:
+        bundle = engine.retriever.retrieve(task) if task.options.retrieval else Bundle(retrieval=False)
+    except (ModelUnavailable, ModelRefused) as error:
+        return Outcome(end_without_attempt(task, State.FAILED, f"embedding: {error.message}"))
     return _attempt(task, Tier.LOCAL, bundle, engine, retrieve_ms=_ms_since(started))
 
 
@@ -111,7 +119,7 @@ def _attempt(
 
     gating = perf_counter()
     answer: Answer | None
-    answer, verdict = gate.judge(task, bundle, generation)
+    answer, verdict = judge(task, bundle, generation, engine.gate)
     ended = attempt(
         generation=generation,
         answer=answer,

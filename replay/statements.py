@@ -2,7 +2,7 @@
 
 A line mentions more than it states. Not stated are: what stands in a comment behind code, in commented-out code, in an
 import or in a doctest; a number that is compared with or calculated further (`if x < 10`, `1 << 20`, `max(x, 1)`,
-`timedelta(days=1)`); a `None` in an annotation, a test, a signature or a call; the key of a mapping; and, where a line gives values to several names, those of the names that are not asked about
+`timedelta(days=1)`); a `None` in an annotation or a test; the name of a called function; the key of a mapping; and, where a line gives values to several names, those of the names that are not asked about
 (`def f(max_retries=3, socket_timeout=5)`).
 """
 
@@ -27,8 +27,16 @@ _OPERATOR_BEFORE = re.compile(r"(?:[<>+/%|^&*#]|[=!<>]=|[\w)\]]\s*-)\s*$")
 _OPERATOR_AFTER = re.compile(r"\s*(?:\*\*?|<<?|>>?|//?|[+|^&]|[=!]=|-\s)")
 _GIVEN_BEFORE = re.compile(r"(?:(?<![=!<>])=|\breturn|\bOption\()\s*$")
 _NOTHING = re.compile(r"\b(?:None|null|nil)\b")
-_ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_][\w.]*|(?<==)[A-Za-z_][\w.]*|(?<=return )[A-Za-z_][\w.]*")
-_PARAMETER_BEFORE = re.compile(r"\w=$")
+_ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_]\w*|(?<==)[A-Za-z_]\w*|(?<=return )[A-Za-z_]\w*")
+# What types say of a value is no value: `x: dict[str, Path] = …`, `-> Path:`.
+_TYPES = re.compile(r":\s*[\w.\[\], |\"']{1,200}(?==)|->[^:]{1,200}(?=:\s*$)")
+# What an option says of itself beside its value.
+_META = re.compile(
+    r"""\b(?:type|old|alt|help|metavar|doc|description|deprecate_by|remove_by)\s*=\s*(?:'[^'\n]{0,200}'|"[^"\n]{0,200}"|"""
+    r"""\{[^}\n]{0,200}\}|\w+)(?=\s*[,)])""",
+)
+_SIGNATURE = re.compile(r"(?:async\s+)?def\s")
+_NAMING = re.compile(r"(?:class|raise|except)\b")
 _IMPORT = re.compile(r"(?:from\s+[\w.]+\s+)?import\s")
 _COMPUTED = re.compile(r"\b(?:max|min|round|range|pow|divmod|sum|abs|len|zip|slice)\([^()]*$")
 # A key names a value and is none: `'x': …`, `conf.get('x')`, `conf['x']`, `getattr(conf, 'x')`.
@@ -49,24 +57,35 @@ def stated(line: str, like: Value, about: frozenset[str] = frozenset()) -> tuple
         like: The claimed value: only values of its kind count, and for a word, of its shape; or an explicit none.
         about: The tokens of the claim, to tell several names on one line apart.
     """
-    text = _asked_part(_code(line), about)
-    nothing = [values.parse(match[0]) for match in _NOTHING.finditer(text) if _gives_nothing(text, match)]
+    text = _META.sub(" ", _asked_part(_code(line), about))
+    nothing = [
+        values.parse(match[0]) for match in _NOTHING.finditer(text) if _GIVEN_BEFORE.search(text[: match.start()])
+    ]
     if like.kind == "number":
         return values.distinct([*_plain_numbers(text), *nothing])
     if like.kind == "boolean":
         return values.distinct(values.switches(text))
-    words = _ASSIGNED if values.shape(like.text) == "lower" else values.IDENTIFIER
-    found = [*values.quoted(_KEY.sub(" ", text)), *(values.word(match[0]) for match in words.finditer(text))]
+    if like.kind == "none":
+        return values.distinct(
+            [*nothing, *_plain_numbers(text), *values.switches(text), *values.quoted(_KEY.sub(" ", text))]
+        )
+    found = [*values.quoted(_KEY.sub(" ", text)), *_bare_words(text, lower=values.shape(like.text) == "lower")]
     alike = [word for word in found if word.kind == "word" and values.shape(word.text) == values.shape(like.text)]
     return values.distinct([*alike, *nothing])
 
 
-def _gives_nothing(text: str, nothing: re.Match[str]) -> bool:
-    """Is a `None` given as a value? In a signature or a call it says that nothing was given."""
-    before, after = text[: nothing.start()], text[nothing.end() :]
-    if not _GIVEN_BEFORE.search(before):
-        return False
-    return before.endswith("(") or not (_PARAMETER_BEFORE.search(before) or after.lstrip().startswith((",", ")")))
+def _bare_words(text: str, *, lower: bool) -> Iterator[Value]:
+    """Words that stand for themselves: no called function, no type, and no name that is given to itself."""
+    text = _TYPES.sub(" ", text)
+    if _SIGNATURE.match(text):
+        text = text[text.find("=") + 1 :] if "=" in text else ""
+    for match in (_ASSIGNED if lower else values.IDENTIFIER).finditer(text):
+        after = text[match.end() :].lstrip()
+        if after.startswith(("(", "[", ".")) and not _NAMING.match(text):
+            continue
+        if lower and match[0] in text[: match.start()].rstrip("= ").rpartition(".")[2].split():
+            continue
+        yield values.word(match[0])
 
 
 def names_given(line: str, about: frozenset[str]) -> tuple[str, ...]:

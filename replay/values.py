@@ -90,6 +90,16 @@ _PREDICATE = re.compile(
 _NOT_SAID = frozenset(
     ["the", "its", "set", "default", "used", "called", "named", "given", "allowed", "possible", "able", "made", "also"]
 )
+_VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,5}(?![\w]|\.\d)", re.ASCII)
+# What follows the name of a subject, and what precedes a value.
+_SUBJECT_BEHIND = re.compile(
+    r"\s+(?:options?|settings?|arguments?|parameters?|attributes?|flags?|fields?|constants?|variables?|propert(?:y|ies)|"
+    r"members?|methods?|functions?|class|keyword|of|in|(?:is|are|was)(?! (?:the (?:default )?value|what)\b)|defaults|counts|stands|comes|starts)\b",
+    re.IGNORECASE,
+)
+_VALUE_BEFORE = frozenset(
+    "is are was be to as uses use using from with by than equals says means named called =".split()
+)  # noqa: SIM905  a list of quoted words is harder to read
 IDENTIFIER = re.compile(r"[A-Za-z_][\w]*(?:[.\-/:][A-Za-z_][\w]*)*")
 
 
@@ -119,7 +129,7 @@ def parse(text: str) -> Value:
 @lru_cache(maxsize=256)  # see `parse`
 def asserted(text: str) -> tuple[Value, ...]:
     """The literals that a claim commits itself to: numbers, booleans, and what it quotes or writes as an identifier."""
-    return distinct((*_numbers(text, bare_words=False), *quoted(text), *_special_words(text)))
+    return distinct((*_numbers(text, bare_words=False), *_versions(text), *quoted(text), *_special_words(text)))
 
 
 def claimed(text: str) -> tuple[Value, ...]:
@@ -129,14 +139,32 @@ def claimed(text: str) -> tuple[Value, ...]:
     written like a name; and where there is none, the words that its verbs say of the subject ("is pickle", "sets json
     as …"). A claim without any of these asserts nothing that could be compared.
     """
-    literals = distinct((*_numbers(text, bare_words=False), *quoted(text), *switches(text)))
+    subjects = _subjects(text)
+    literals = distinct((*_numbers(text, bare_words=False), *_versions(text), *quoted(text), *switches(text)))
+    literals = tuple(value for value in literals if value.text not in subjects)
     if literals:
         return literals
-    written = names(text)
+    written = [name for name in names(text) if name.text not in subjects]
     if written:
         return (max(written, key=lambda name: text.rfind(name.text)),)
-    said = [match[1] for match in _PREDICATE.finditer(text) if match[1].lower() not in _NOT_SAID]
+    said = [
+        match[1]
+        for match in _PREDICATE.finditer(text)
+        if match[1].lower() not in _NOT_SAID and match[1] not in subjects
+    ]
     return distinct([word(predicate) for predicate in said])
+
+
+def _subjects(text: str) -> frozenset[str]:
+    """What a claim quotes as the name of its subject, and not as the value: "the `format` option of … is …"."""
+    found = set()
+    for match in _QUOTED.finditer(text):
+        name = next(group for group in match.groups() if group is not None)
+        before = text[: match.start()].split()
+        if IDENTIFIER.fullmatch(name) and _SUBJECT_BEHIND.match(text, match.end()):
+            if not before or before[-1].lower() not in _VALUE_BEFORE:
+                found.add(name)
+    return frozenset(found)
 
 
 def names(text: str) -> tuple[Value, ...]:
@@ -203,6 +231,11 @@ def product(written: str) -> float:
     return prod(float(part) for part in digits.split("*"))
 
 
+def _versions(text: str) -> list[Value]:
+    """Numbers of three parts and more are names of versions."""
+    return [Value(version, "word", frozenset({f"word:{version}"})) for version in _VERSION.findall(text)]
+
+
 def _number(match: re.Match[str]) -> Value:
     written = match["product"].lower()
     scales = _SCALES[match["unit"].lower()] if match["unit"] else (1.0,)
@@ -233,7 +266,9 @@ def _capitals(text: str) -> list[Value]:
 
 def switches(text: str) -> list[Value]:
     """What says on or off; a plain "on" in a sentence does not."""
-    found = re.findall(r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned) (?:on|off))\b", text)
+    found = re.findall(
+        r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned|is|are) (?:on|off)(?! the\b| an?\b))\b", text
+    )
     return [word(switch.split()[-1]) for switch in found]
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from broker.claims import Claims
 from broker.connection import connect
 from replay.contracts import Bundle, ReplayTask
+from replay.corpus import fusion
 from replay.corpus.retrieval import CurrentRetriever
+from replay.gate import gate_without
 from replay.models.client import ModelClient
 from replay.pipeline import Engine, Retriever
 from replay.prompting import PromptLimits
@@ -37,7 +39,9 @@ class SharedRetriever:
             CorpusError: There is no corpus, or it is damaged.
         """
         if self._loaded is None:
-            self._loaded = CurrentRetriever(self._settings.corpus_dir, self._settings)
+            self._loaded = CurrentRetriever(
+                self._settings.corpus_dir, self._settings, fusion.configured(self._settings)
+            )
         return self._loaded
 
     def retrieve(self, task: ReplayTask) -> Bundle:
@@ -81,6 +85,8 @@ class Runtime:
         if self._made is None or self._made.pid != os.getpid():
             client = connect(self.settings, patience=PATIENCE)
             limits = PromptLimits(exemplars=self.settings.exemplars_shown)
-            engine = Engine(self.retriever, ModelClient(self.settings), limits)
+            engine = Engine(
+                self.retriever, ModelClient(self.settings), limits, gate_without(self.settings.gate_rules_off)
+            )
             self._made = _Here(os.getpid(), Desk(client, engine, self.settings.max_starts), Claims(client))
         return self._made

@@ -41,17 +41,18 @@ FACTORS: Mapping[Kind, Mapping[LineKind, float]] = {
 
 # In this order: a claim that a class derives from an error is not about failing.
 _TOLD_BY = {
-    Kind.DOCUMENTATION: re.compile(r"\bdocumentation\b|\bdocumented\b|\bdocstring", re.IGNORECASE),
+    Kind.DOCUMENTATION: re.compile(r"\bdocumentation\b|\bdocumented\b|\bdocstring|\bdocs\b", re.IGNORECASE),
     Kind.CLASS: re.compile(
-        r"\b(?:sub|base |super)?class\b|\b(?:derive|inherit)\w*|\bcatche?s\b|\bis an? \w*(?:Error|Exception)\b",
+        r"\b(?:sub|super)?class(?:es)?\b|\b(?:deriv|inherit|descend)\w*|\bcatche?s\b"
+        r"|\bis an? (?:kind of )?\w*(?:Error|Exception|Warning)\b",
         re.IGNORECASE,
     ),
     Kind.FAILURE: re.compile(
-        r"\b(?:rais|throw|refus|reject|warn|deprecat)\w*|\bfail(?:s|ed)? with\b|\w(?:Error|Exception|Warning)\b",
+        r"\b(?:rais|throw|refus|reject|warn|complain|deprecat|obsolete)\w*|\bfail(?:s|ed)? with\b"
+        r"|\w(?:Error|Exception|Warning)\b",
         re.IGNORECASE,
     ),
 }
-
 
 # What people say in a phrase and code in a word: not asked for where the task has one of the words itself. A verb of
 # the task is no such word: who waits 30 seconds names no timeout.

@@ -21,6 +21,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -110,12 +111,27 @@ def tabulate(records: Iterable[Record]) -> LineTable:
     return table.done()
 
 
+class _Words(dict[str, tuple[int, ...]]):
+    """The token numbers of words, found out when a word first comes."""
+
+    def __init__(self, numbers: dict[str, int]) -> None:
+        super().__init__()
+        self._numbers = numbers
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        if len(self) >= _MOST_WORDS_KEPT:
+            self.clear()
+        found = tuple([self._numbers.setdefault(token, len(self._numbers)) for token in expand(word)])
+        self[word] = found
+        return found
+
+
 class _Tabulating:
     """The columns as they grow; token numbers count in order of first use until `done` sorts the vocabulary."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        self._of_word: dict[str, tuple[int, ...]] = {}
+        self._of_word = _Words(self._numbers)
         self._first_row = array("q", [0])
         self._first_entry = array("q", [0])
         self._counts = array("I")
@@ -140,20 +156,13 @@ class _Tabulating:
         self._first_entry.append(len(self._entries))
 
     def _row(self, text: str, name_parts: tuple[str, ...] = ()) -> None:
-        numbers = dict.fromkeys(number for word in words(text) for number in self._word(word))
+        numbers = dict.fromkeys(chain.from_iterable(map(self._of_word.__getitem__, words(text))))
         self._counts.append(len(numbers))
-        parts = numbers.keys() & {self._numbers.get(part) for part in name_parts}
+        parts = numbers.keys() & {self._numbers.get(part) for part in name_parts} if name_parts else ()
         self._name_parts.append(len(parts))
-        self._entries.extend(number | NAME_PART if number in parts else number for number in numbers)
-
-    def _word(self, word: str) -> tuple[int, ...]:
-        found = self._of_word.get(word)
-        if found is None:
-            if len(self._of_word) >= _MOST_WORDS_KEPT:
-                self._of_word.clear()
-            found = tuple(self._numbers.setdefault(token, len(self._numbers)) for token in expand(word))
-            self._of_word[word] = found
-        return found
+        self._entries.extend(
+            [number | NAME_PART if number in parts else number for number in numbers] if parts else numbers
+        )
 
     def done(self) -> LineTable:
         hashes = hash_tokens(self._numbers)

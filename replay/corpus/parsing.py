@@ -1,9 +1,10 @@
 """Parsing within bounds: a hostile file must not take the machine.
 
 A parser that mends errors can be led astray: 8 KiB of `/*` lines, read as Python, took 5 s and 2.4 GB, in one step
-that nothing can interrupt. So long repetitions are blanked before the parser sees them, each parse has a budget of
-steps that is the same on every machine, and behind it are two limits for what steps do not measure. Real files stay far
-below all of them: over 2,000 files of nine languages at most half of the steps, 0.3 s of CPU time and 70 MB.
+that nothing can interrupt. So stretches that say nothing are blanked before the parser sees them, each parse has a
+budget of steps that is the same on every machine, and behind it are two limits for what steps do not measure. Real
+files stay far below all of them: over 2,000 files of nine languages at most half of the steps, 0.3 s of CPU time and
+70 MB. Files that were made to be hard, in every language, ended within 5 s and 530 MB.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ def without_repetition(source: bytes) -> bytes:
 
 def _says_nothing(source: bytes, start: int) -> bool:
     window = source[start : start + WINDOW]
+    # A `<` may open type arguments or compare: a chain of undecided ones costs its square.
     single = window.replace(b"<<", b"")
-    opened = single.count(b"<") - single.count(b">")  # a type or a comparison, undecided: a chain of them costs its square
+    opened = single.count(b"<") - single.count(b">")
     return not _WORD.search(window) or opened > _MOST_OPENED or _is_periodic(window)
 
 

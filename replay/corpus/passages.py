@@ -27,7 +27,7 @@ class Piece:
 
 
 def sections(lines: Sequence[str], title: str) -> list[Piece]:
-    """Cut a Markdown, reStructuredText or plain text by its headings, then into passages of about 40 lines."""
+    """Cut a reStructuredText or plain text by its headings, then into passages of about 40 lines."""
     starts = [(1, title), *_headings(lines, title)]
     pieces: list[Piece] = []
     for (first, name), (after, _) in zip(starts, [*starts[1:], (len(lines) + 1, "")], strict=True):

@@ -67,6 +67,7 @@ class SnapshotRetriever:
         return Bundle(
             corpus_version=self.version,
             tokenizer=TOKENIZER,
+            embedder=self._fuser.embedder if self._fuser else "",
             playbook=tuple(playbook),
             exemplars=_ids(playbook, RecordKind.EXEMPLAR, self._settings.max_exemplars),
             warnings=_ids(playbook, RecordKind.WARNING, self._settings.max_warnings),
@@ -89,7 +90,7 @@ class SnapshotRetriever:
         ranked = group.index.jaccard(tokens(text), FUSED_PER_HIT * wanted, only)
         places = [(one.segment, one.ordinal) for one in ranked]
         fused = self._fuser.fuse(GroupName.PLAYBOOK, text, JACCARD, places, k=FUSED_PER_HIT * wanted, only=only)
-        return _hits(group, _first(fused, wanted), RRF)
+        return _fused_hits(group, fused[:wanted])
 
     def passage_hits(self, text: str, only: Filter | None = None) -> tuple[list[Hit], list[ScoredLine]]:
         """The `top_k` passages that a text asks about, best first, and all their lines with their scores.
@@ -105,19 +106,22 @@ class SnapshotRetriever:
         scope = self._origins.named_in(text)
         candidates = group.index.containment(asks.tokens, CANDIDATES_PER_PASSAGE * wanted, only)
         if self._fuser is None:
-            kept, scorer = decide(group, candidates, query, scope, wanted), PASSAGE_SCORER
-            hits = [Scored(passage.segment, passage.ordinal, passage.score) for passage in kept]
+            kept = decide(group, candidates, query, scope, wanted)
+            found = _hits(group, [Scored(one.segment, one.ordinal, one.score) for one in kept], PASSAGE_SCORER)
         else:
             ranked = decide(group, candidates, query, scope, FUSED_PER_HIT * wanted)
             places = [(passage.segment, passage.ordinal) for passage in ranked]
             fused = self._fuser.fuse(
                 GroupName.SOURCES, text, PASSAGE_SCORER, places, k=FUSED_PER_HIT * wanted, only=only
             )
-            hits, scorer = _first(fused, wanted), RRF
-            kept = decide(group, hits, query, scope, wanted)  # the nearest vectors have brought others
-        found = _hits(group, hits, scorer)
-        records = {(one.segment, one.ordinal): hit.record for one, hit in zip(hits, found, strict=True)}
-        return found, [line for passage in kept for line in _lines(records[passage.segment, passage.ordinal], passage)]
+            found = _fused_hits(group, fused[:wanted])
+            kept = decide(group, _first(fused, wanted), query, scope, wanted)  # the nearest vectors have brought others
+        records = {hit.record.record_id: hit.record for hit in found}
+        return found, [
+            line
+            for passage in kept
+            for line in _lines(records[group.record_id(passage.segment, passage.ordinal)], passage)
+        ]
 
 
 class CurrentRetriever:
@@ -198,6 +202,13 @@ def validation_steps(records: Iterable[Record]) -> tuple[str, ...]:
 
 def _first(fused: Sequence[Fused], wanted: int) -> list[Scored]:
     return [Scored(one.segment, one.ordinal, one.score) for one in fused[:wanted]]
+
+
+def _fused_hits(group: Group, fused: Iterable[Fused]) -> list[Hit]:
+    return [
+        Hit(record=group.record(one.segment, one.ordinal), score=one.score, scorer=RRF, ranks=dict(one.ranks))
+        for one in fused
+    ]
 
 
 def _hits(group: Group, found: Iterable[Scored], scorer: str) -> list[Hit]:

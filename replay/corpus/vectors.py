@@ -14,7 +14,9 @@ Yashunin 2018).
 from __future__ import annotations
 
 import hashlib
+import importlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ SUFFIX = ".vectors"
 
 _CONNECTIVITY = 16
 _EXPANSION_ADD = 128
-_LOOKED_AT = 128  # nodes that a graph search keeps in view: finds 0.99 of the nearest 64 on clustered vectors
+_LOOKED_AT = 512  # nodes that a graph search keeps in view: finds 0.96 or more of the nearest 64 (docs/hybrid.md)
 _TRIES = 5
 
 
@@ -168,6 +170,10 @@ def _restore(content: NDArray[np.uint8]) -> Any:
 
 
 def _usearch() -> Any:
+    # usearch brings a C++ library of its own, and onnxruntime crashes where it is loaded after that: seen with usearch
+    # 2.26.6 and onnxruntime 1.32.0 on Linux. The other way round both work.
+    with suppress(ImportError):
+        importlib.import_module("onnxruntime")
     try:
         import usearch.index  # noqa: PLC0415  an optional part of the installation
     except ImportError:

@@ -41,7 +41,9 @@ def judge(
         answer = parse(generation.content, task, bundle)
     except ValueError as error:
         # Without an answer there is nothing to judge, whether or not the rule is on.
-        return None, _rejected(gate, [Reason(rule="form.not_the_format", message=f"the reply is not the format: {error}")])
+        return None, _rejected(
+            gate, [Reason(rule="form.not_the_format", message=f"the reply is not the format: {error}")]
+        )
     return answer, judge_answer(task, bundle, answer, gate)
 
 

@@ -11,15 +11,15 @@ import re
 from replay import values
 from replay.contracts import Reason, Ruling
 from replay.corpus.tokens import query_tokens, tokens
-from replay.gate.blocking import blocking, signs
 from replay.gate.alignment import align
+from replay.gate.blocking import blocking, signs
 from replay.gate.case import Case
 from replay.gate.lexicon import opposite
 from replay.gate.reading import read
 from replay.gate.spans import Span, head
 
 _EXISTENCE = re.compile(
-    r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|"
+    r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|catch(?:es)?|"
     r"(?:has|have|there is) an? (?:\w+ )?(?:class|setting|option|function|method|attribute|parameter|command))\b",
     re.IGNORECASE,
 )

@@ -117,7 +117,7 @@ class _Matcher:
         for atom in reversed(ours):
             below, row, key, weight = table[-1], [0] * (width + 1), atom.key, _WEIGHTS[atom.kind]
             for there in range(width - 1, -1, -1):
-                best = below[there] if below[there] > row[there + 1] else row[there + 1]
+                best = max(row[there + 1], below[there])
                 if keys[there] == key and below[there + 1] + weight > best:
                     best = below[there + 1] + weight
                 row[there] = best

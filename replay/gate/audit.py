@@ -40,9 +40,7 @@ def _entry(case: Case, number: int, finding: Finding, spans: Sequence[Span]) -> 
     if not finding.claim.strip():
         return _of_value(number, claim, finding, spans)
     if case.is_verbatim(finding):
-        return ClaimAudit(
-            finding=number, claim=claim, score=1.0, backed_by=(spans[0].record.record_id,), scorer=SCORER
-        )
+        return ClaimAudit(finding=number, claim=claim, score=1.0, backed_by=(spans[0].record.record_id,), scorer=SCORER)
     backed_by = {}
     for span in spans:
         backed_by[span.record.record_id] = {

@@ -18,7 +18,7 @@ from replay.contracts import Finding, Reason, Ruling
 from replay.corpus.tokens import query_tokens, tokens
 from replay.gate.case import Case, Span
 from replay.gate.lexicon import canonical
-from replay.gate.standing import definitions, is_conditional, is_example, is_test
+from replay.gate.standing import definitions, is_argument, is_conditional, is_example, is_test
 from replay.statements import names_given, stated
 
 ABSENT_WEIGHT = 0.5
@@ -35,7 +35,9 @@ _LISTS = re.compile(
 )
 _STRING = re.compile(r"""(['"])((?:(?!\1).)*)\1""")
 _PROSE_SPACES = 3
-_DEFAULT = re.compile(r"\bdefault", re.IGNORECASE)
+_DEFAULT = re.compile(r"\bdefault|\bunless\b|\botherwise\b", re.IGNORECASE)
+_DERIVED = re.compile(r"\b(?:deriv(?:es?|ed)|subclass(?:es)?|inherits?|base class|extends)\b", re.IGNORECASE)
+_OPEN = re.compile(r"\w(?::\s*[^=,()]{1,80}\s)?=\s?None\s*[,)]")
 _CLASS = re.compile(r"\s*class\s+(?P<name>\w+)\s*\(")
 # Parts of a name that turn its switch round.
 _NEGATIONS = frozenset(["disable", "disabled", "exclude", "ignore", "no", "non", "not", "skip", "suppress", "without"])
@@ -92,7 +94,9 @@ def _named_packages(text: str, packages: set[str]) -> set[str]:
     """The packages that a task names; of several, those that it names as packages: `redis-py`, `kombu's`."""
     words = {word.lower() for word in re.findall(r"[\w.-]+(?:['\u2019]s)?", text)}
     certain = {
-        name for name in packages if {f"{name}-py", f"{name}-py's", f"python-{name}", f"{name}'s", f"{name}\u2019s"} & words
+        name
+        for name in packages
+        if {f"{name}-py", f"{name}-py's", f"python-{name}", f"{name}'s", f"{name}\u2019s"} & words
     }
     return certain or {name for name in packages if name in words}
 
@@ -148,7 +152,7 @@ def _rival(case: Case, subject: dict[str, float], finding: Finding, span: Span) 
     found, expected = values.parse(finding.found or ""), values.parse(finding.expected or "")
     own = _share(subject, tokens(span.frame))
     for other in case.candidates:
-        said = stated(other.quote, expected, case.about)
+        said = [value for value in stated(other.quote, expected, case.about) if value.kind != "none"]
         if other.quote == span.quote or not said or any(value.same(found) for value in said):
             continue
         if _share(subject, tokens(other.frame)) > own + case.thresholds.rival_lead:
@@ -203,12 +207,26 @@ def stands_for_itself(case: Case) -> list[Reason]:
                 rule, message = "binding.test_code", "the cited line belongs to tests or samples"
             elif missing := sorted(case.asked_definitions - definitions(span)):
                 rule, message = "binding.other_definition", f"the cited line is not defined in {missing[0]}"
+            elif _is_left_open(finding.found, span, case.about):
+                rule, message = "binding.unset", "a None in a signature says that nothing was given"
+            elif _DEFAULT.search(case.task.text) and is_argument(span):
+                rule, message = "binding.argument", "the cited line passes a value to a call; it is no default"
             elif _DEFAULT.search(case.task.text) and is_conditional(span):
                 rule, message = "binding.conditional", "the cited line holds under a condition only; a default does not"
             else:
                 continue
             reasons.append(Reason(rule=rule, message=message, span=span.quote))
     return reasons
+
+
+def _is_left_open(found: str, span: Span, about: Collection[str]) -> bool:
+    """Is it a `name=None` of a function that the task does not name? What then holds is decided elsewhere."""
+    if values.parse(found).kind != "none" or not _OPEN.search(span.quote):
+        return False
+    *outer, name = span.record.title.partition(" ")[0].split(".")
+    if name == "__init__" and outer:
+        name = outer[-1]
+    return not {token for token in tokens(name) if "_" not in token} <= set(about)
 
 
 def class_is_the_named(case: Case) -> list[Reason]:
@@ -221,7 +239,18 @@ def class_is_the_named(case: Case) -> list[Reason]:
         subjects = [name for name in case.named if name.kind == "word" and not name.same(expected)]
         for span in case.spans(finding):
             statement = _CLASS.match(span.quote)
-            if statement is None or values.shape(expected.text) != "camel" or not subjects:
+            if values.shape(expected.text) != "camel" or (statement is not None and not subjects):
+                continue
+            if statement is None:
+                if _DERIVED.search(case.task.text):
+                    reasons.append(
+                        Reason(
+                            rule="binding.other_class",
+                            message="what a class derives from is said by its own statement",
+                            span=span.quote,
+                            expectation="class",
+                        )
+                    )
                 continue
             defined = values.word(statement["name"])
             if values.parse(finding.found).same(defined) or not any(defined.same(name) for name in subjects):

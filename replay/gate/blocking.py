@@ -29,6 +29,9 @@ _THING = (
     r"(?:test|tests|check|checks|implementation|implementations|validation|evidence|proof|guard|handler|such|trace|"
     r"sign|record|records|code|logic|enforcement|coverage|mention|limit|assertion|definition|call)"
 )
+_GUARDS = (
+    r"(?:covers?|checks?|enforces?|tests?|verif(?:y|ies)|validates?|implements?|handles?|guards?|asserts?|exercises?)"
+)
 _REPORTS = re.compile(
     rf"""
       \b{_BE}\ {_ADVERB}{_STATE}\b
@@ -44,7 +47,10 @@ _REPORTS = re.compile(
     | \bfailed\ (?:with|to\ (?:pass|verify|validate|comply))\b
     | \b{_PROOF}:\ fail(?:s|ed)?\b | ^(?:verdict|result|status|outcome)\s*[:=]\s*(?:fail(?:ed)?|error|broken|missing)\b
     | ^(?:fail|failed|failure|missing|broken)\s*[:.!]
-    | ^(?:missing|failed|broken|absent|violated|not\ implemented|not\ found|unimplemented)\s*[.!]?$
+    | ^(?:missing|failed|broken|absent|violated|unimplemented)\s*[.!]?$
+    | ^not\ (?:yet\ )?(?:implemented|found|checked|tested|enforced|present)(?:\ (?:yet|here|anywhere))?\s*[.!]?$
+    | \b(?:nothing|no\ [\w-]+(?:\ [\w-]+)?)\ {_GUARDS}\ (?:this|that|it|these|those|the|any)\b
+    | \b(?:has|have|had)\ no\ (?:[\w-]+\ ){{0,2}}{_THING}\b
     | \b(?:lacks|is\ lacking|violates|breaks|fails)\ (?:the|this|its|any|every|all)\ (?:[\w-]+\ ){{0,3}}
       (?:check|checks|test|tests|requirement|requirements|rule|rules|contract|invariant|validation|specification|policy)\b
     """,
@@ -52,10 +58,10 @@ _REPORTS = re.compile(
 )
 # A `no … was` counts only with what was looked for or done.
 _NO = re.compile(r"^no\b", re.IGNORECASE)
-_NO_DONE = re.compile(rf"(?:{_DONE}|detected|seen|observed|exists?)$", re.IGNORECASE)
+_NO_DONE = re.compile(rf"(?:{_DONE}|detected|seen|observed|exists?|{_GUARDS} \w+)$", re.IGNORECASE)
 _CONDITION = re.compile(
     r"\b(?:if|when|whenever|unless|until|while|whether|where|once|in case|that|which|who|whose|because|since|although|"
-    r"though|after|before|for|as|so|rais(?:e|es|ed|ing)|throws?|thrown|return(?:s|ed|ing)?|yield(?:s|ed|ing)?|means?|"
+    r"though|after|before|as|so|rais(?:e|es|ed|ing)|throws?|thrown|return(?:s|ed|ing)?|yield(?:s|ed|ing)?|means?|"
     r"meaning|indicat(?:e|es|ed|ing)|signal(?:s|led|ling)?|report(?:s|ed|ing)?|denot(?:e|es|ing)|otherwise|in which|"
     r"even|or|with|without|assum(?:e|es|ing)|error|exception|should|may|might|can|could|would|will|must)\b",
     re.IGNORECASE,
@@ -64,19 +70,38 @@ _ELSEWHERE = re.compile(
     r"^\s*(?:on|in|for|by|under|with|when|if|unless|until|while|during|outside|except|from|as|or|to|and|between|because)\b",
     re.IGNORECASE,
 )
-_MODULE = re.compile(r"^\s*(?:in|for|of|on|by|to) (?:this|that|it|these|those|them|here)\b[\s.!]*$|^\s*in (?:the|this|that|any) (?:[\w-]+ ){0,2}(?:module|code|file|source|sources|record|repository|package|class|tests?|suite)\b", re.IGNORECASE)
+_MODULE = re.compile(
+    r"^\s*(?:in|for|of|on|by|to) (?:this|that|it|these|those|them|here)\b(?: [\w-]+){0,3}[\s.!]*$|^\s*with (?:an? |the |its )?(?:\w+ )?(?:error|exception|failure|code|status|message|traceback)\b|^\s*in (?:the|this|that|any) (?:[\w-]+ ){0,2}(?:module|code|file|source|sources|record|repository|package|class|tests?|suite)\b",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 _LEAD = re.compile(r"^[^:]{1,160}:\s+(?=\S)")
 # What a report that denies holds some of; looking for it first spares most sentences the pattern above.
 _DENIED = re.compile(
     rf"n(?:o|'|\u2019)t (?:be |been |yet )*(?:{_DONE}|exist|pass|hold|succeed|comply|conform|match|work)"
-    rf"|no\b(?:.{{1,80}}?(?:{_DONE}|detected|seen|observed|given|exist)|(?<=there is no)|(?<=there are no)|(?<=there was no)"
+    rf"|no\b(?:.{{1,80}}?(?:{_DONE}|{_GUARDS}|detected|seen|observed|given|exist)|(?<=there is no)|(?<=there are no)|(?<=there was no)"
     rf"|(?<=there were no))"
 )
 # And before that, as plain text: this is asked of every sentence of every answer.
 SIGNS = (
-    *"missing absent fail broken breaks violat lack incorrect wrong gone inconsist outdated nonexist non-exist unimpl".split(),
-    *"unmet unsatisf unenforc unregist untested errored nothing removed dropped disabled".split(),
+    *[
+        "missing",
+        "absent",
+        "fail",
+        "broken",
+        "breaks",
+        "violat",
+        "lack",
+        "incorrect",
+        "wrong",
+        "gone",
+        "inconsist",
+        "outdated",
+        "nonexist",
+        "non-exist",
+        "unimpl",
+    ],
+    *["unmet", "unsatisf", "unenforc", "unregist", "untested", "errored", "nothing", "removed", "dropped", "disabled"],
     *("cannot be", "out of date"),
     *("no ", "not ", "n't ", "n\u2019t "),
 )

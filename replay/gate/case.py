@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 from replay import values
 from replay.contracts import Answer, Bundle, Cite, EvidenceLine, Finding, Record, ReplayTask
 from replay.corpus.tokens import query_tokens, tokens
-from replay.gate.lexicon import canonical
 from replay.gate.comparison import Comparison, compare, is_verbatim
+from replay.gate.lexicon import canonical
 from replay.gate.spans import Span, find, head
 from replay.gate.standing import definitions, is_example, is_test
 from replay.gate.thresholds import Thresholds
@@ -62,9 +62,7 @@ class Case:
     def comparisons(self) -> tuple[Comparison, ...]:
         """Each finding that says in words of its own what it cites, beside that."""
         return tuple(
-            compare(finding, spans, self.task.text)
-            for finding, spans in self.claims
-            if not self.is_verbatim(finding)
+            compare(finding, spans, self.task.text) for finding, spans in self.claims if not self.is_verbatim(finding)
         )
 
     @cached_property
@@ -110,8 +108,8 @@ class Case:
         named = frozenset(name.lower() for name in _CAPITALISED.findall(self.task.text))
         packages = {record.origin.partition(" ")[0].lower() for record in self.records.values()}
         defined = frozenset().union(*(definitions(self.shown(line)) for line in self.bundle.lines))
-        claimed = {value.text.lower() for value in values.claimed(self.task.text)}
-        return (named & defined) - claimed - packages
+        claimed = " ".join(value.text for value in values.claimed(self.task.text)).lower()
+        return frozenset(name for name in (named & defined) - packages if name not in claimed)
 
     def shown(self, line: EvidenceLine) -> Span:
         """The place of a line that the model was shown."""

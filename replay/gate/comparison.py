@@ -221,9 +221,7 @@ def _pieces(claim: Reading) -> Iterator[tuple[Atom, ...]]:
             yield sentence[start : start + LONGEST_SENTENCE]
 
 
-def _chosen(
-    piece: tuple[Atom, ...], sources: list[tuple[Atom, ...]], strict: frozenset[str]
-) -> tuple[Atom, ...]:
+def _chosen(piece: tuple[Atom, ...], sources: list[tuple[Atom, ...]], strict: frozenset[str]) -> tuple[Atom, ...]:
     """The sentences of the source that the piece is about, in their order; what is a name in the piece counts twice."""
     if len(sources) == 1 and len(sources[0]) <= LONGEST_SENTENCE:
         return sources[0]

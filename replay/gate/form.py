@@ -213,9 +213,9 @@ def _gist(finding: Finding, case: Case) -> tuple[object, ...]:
     if case.is_verbatim(finding):
         return tuple((cite.record_id, cite.quote) for cite in finding.cites)
     names = frozenset(atom.key for span in case.spans(finding) for atom in read(span.names).atoms)
-    return tuple(
-        atom.key for atom in read(finding.claim).atoms if atom.is_content and atom.key not in names
-    ) or (finding.claim,)
+    return tuple(atom.key for atom in read(finding.claim).atoms if atom.is_content and atom.key not in names) or (
+        finding.claim,
+    )
 
 
 def _loop(comparison: Comparison, most: int) -> str | None:
@@ -249,9 +249,14 @@ def _broken_end(comparison: Comparison) -> str | None:
     there = part.alignment.at[-1]
     if there < 0:
         before = next((place for place in reversed(part.alignment.at) if place >= 0), -1)
-        following = part.source[before + 1] if 0 <= before < len(part.source) - 1 else None
-        if following is not None and last.text != following.text and following.text.startswith(last.text):
-            return f"{last.text!r} is the beginning of {following.text!r}"
+        following = part.source[before + 1 : before + 2]
+        if last.kind == "word" and last.key not in comparison.subject:
+            following = (*following, *comparison.source.atoms)
+        longer = next(
+            (atom.text for atom in following if atom.text.startswith(last.text) and atom.text != last.text), None
+        )
+        if longer is not None:
+            return f"{last.text!r} is the beginning of {longer!r}"
         return f"it ends in {last.text!r}" if last.text in _DANGLING else None
     if there + 1 == len(part.source):
         return None

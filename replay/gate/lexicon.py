@@ -114,7 +114,12 @@ _SYNONYMS = """
     whether if
     when whenever
     also additionally too
-    argument parameter
+    argument parameter arg param
+    character char
+    milliseconds msec
+    reference ref
+    identifier id
+    message msg
     empty blank
     directory folder
     copy duplicate

@@ -91,9 +91,7 @@ def values_are_current(case: Case) -> list[Reason]:
                     continue
                 sentence = part.source[there].sentence
                 said = {other.text for other in part.claim}
-                changed = {
-                    other.text for other in part.source if other.sentence == sentence and other.text in _CHANGE
-                }
+                changed = {other.text for other in part.source if other.sentence == sentence and other.text in _CHANGE}
                 marks = [
                     part.source[back].text
                     for back in range(max(0, there - 3), there)
@@ -108,6 +106,35 @@ def values_are_current(case: Case) -> list[Reason]:
                             rule="binding.stale",
                             message=f"the source says {atom.text!r} of an earlier state ({marks[-1]!r})",
                             span=atom.text,
+                        )
+                    )
+    return reasons
+
+
+def counted_is_kept(case: Case) -> list[Reason]:
+    """What a number of the claim counts is what it counts in the source: 76 characters are not 76 lines."""
+    reasons = []
+    for comparison in case.comparisons:
+        for part in comparison.parts:
+            places = part.alignment.at
+            for here, atom in enumerate(part.claim[:-1]):
+                there, counted = places[here], part.claim[here + 1]
+                if atom.kind != "number" or there < 0 or places[here + 1] >= 0 or counted.clause != atom.clause:
+                    continue
+                given = part.source[there + 1] if there + 1 < len(part.source) else None
+                if (
+                    given is not None
+                    and "function" not in (counted.kind, given.kind)
+                    and given.clause == part.source[there].clause
+                    and given.key != counted.key
+                    and not comparison.exempt(counted)
+                ):
+                    reasons.append(
+                        Reason(
+                            rule="literals.unit",
+                            message=f"the source counts {given.text!r}, the claim {counted.text!r}",
+                            span=f"{atom.text} {counted.text}",
+                            expectation=f"{atom.text} {given.text}",
                         )
                     )
     return reasons
@@ -183,8 +210,10 @@ def _seconds_agree(comparison: Comparison, part: Part, atom: Atom, bare: Atom) -
         return False
     if atom.key.partition(":")[2] == bare.key.partition(":")[2]:
         return True
-    return _digits(atom.text) == _digits(bare.text) and atom.text.endswith(("ms", "s")) and bool(
-        _MILLI.search(atom.text) and _MILLI.search(context)
+    return (
+        _digits(atom.text) == _digits(bare.text)
+        and atom.text.endswith(("ms", "s"))
+        and bool(_MILLI.search(atom.text) and _MILLI.search(context))
     )
 
 
@@ -218,7 +247,9 @@ def _parted(atoms: Sequence[Atom], one: int, other: int) -> bool:
 
 def _in_known_name(comparison: Comparison, atom: Atom) -> bool:
     """Is the number part of a name, which is looked for as a whole?"""
-    return any(start <= atom.start and atom.end <= end and text[0] not in "`\"'" for text, start, end in comparison.names)
+    return any(
+        start <= atom.start and atom.end <= end and text[0] not in "`\"'" for text, start, end in comparison.names
+    )
 
 
 def _digits(text: str) -> str:

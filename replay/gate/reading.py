@@ -236,5 +236,7 @@ def _breaks_line(text: str, start: int, end: int) -> bool:
     following = after.partition("\n")[0].strip()
     if not line or not following:
         return True
-    prose = following[0].islower() and not re.search(r"[=(){}\[\]]|:$", following) and not re.search(r"[=:{}()\[\]]$", line)
+    prose = (
+        following[0].islower() and not re.search(r"[=(){}\[\]]|:$", following) and not re.search(r"[=:{}()\[\]]$", line)
+    )
     return not prose

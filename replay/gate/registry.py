@@ -57,6 +57,7 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         Rule(names.names_are_bound, ("binding.name",)),
         Rule(names.places_are_cited, ("literals.path", "literals.lines")),
         Rule(numbers.numbers_are_cited, ("literals.number", "literals.unit", "binding.number")),
+        Rule(numbers.counted_is_kept, ("literals.unit",)),
         Rule(numbers.numbers_are_bound, ("binding.number",)),
         Rule(numbers.values_are_current, ("binding.stale",)),
         Rule(literals.found_is_cited, ("literals.found_not_cited",)),
@@ -69,7 +70,14 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         Rule(binding.is_not_stated_elsewhere, ("binding.stated_elsewhere",)),
         Rule(
             binding.stands_for_itself,
-            ("binding.example", "binding.test_code", "binding.other_definition", "binding.conditional"),
+            (
+                "binding.example",
+                "binding.test_code",
+                "binding.other_definition",
+                "binding.argument",
+                "binding.conditional",
+                "binding.unset",
+            ),
         ),
         Rule(binding.class_is_the_named, ("binding.other_class",)),
         Rule(binding.switch_is_not_turned_round, ("binding.negated_name",)),
@@ -77,7 +85,10 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         Rule(polarity.negation_is_kept, ("polarity.negation",)),
         Rule(polarity.opposite_is_not_said, ("polarity.opposite",)),
         Rule(polarity.strength_is_kept, ("polarity.strength",)),
-        Rule(algebra.pass_is_shown, ("verdict.contradicts_findings", "verdict.pass_without_literal", "verdict.pass_over_failed_check")),
+        Rule(
+            algebra.pass_is_shown,
+            ("verdict.contradicts_findings", "verdict.pass_without_literal", "verdict.pass_over_failed_check"),
+        ),
         Rule(algebra.pass_is_over_nothing, ("verdict.pass_over_negative",)),
         Rule(algebra.pass_does_not_deny, ("verdict.pass_against_claim",)),
         Rule(

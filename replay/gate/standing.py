@@ -12,18 +12,24 @@ _EXAMPLE = re.compile(
     r"\b[^.]{0,60}:{1,2}|[^#=]{0,200}::|>>>.*)\s*$",
     re.IGNORECASE,
 )
-_TESTS = frozenset("test tests testing conftest example examples demo demos sample samples mock mocks fixture fixtures".split())  # noqa: SIM905  as in the lexicon
+_TESTS = frozenset(
+    "test tests testing conftest example examples demo demos sample samples mock mocks fixture fixtures".split()
+)  # noqa: SIM905  as in the lexicon
 _CONDITION = re.compile(r"\s*(?:if|elif|else|for|while|except|case|when|unless|switch|catch)\b")
 _DEFINITION = re.compile(r"\s*(?:async\s+)?(?:def|class|function|func|fn)\b")
+_PASSED = re.compile(r"\s*\w+=(?!=)(?!\w*(?:Option|Field)\()[^=]*,?\s*$")
+_TABLE = re.compile(r"\w*(?:Namespace|Options?|Settings|Defaults|Config|dict|namedtuple|Enum)\($", re.IGNORECASE)
 _QUOTED_BLOCK = re.compile(r'"""|\'\'\'')
 _CODE = re.compile(r"""\s*(?:[\w.]+\s*=(?!=)|['"][\w.-]+['"]\s*:|[\w.]+\(.*\)?\s*$)""")
 
 
 def is_example(span: Span) -> bool:
     """Is the line code that a docstring or a page shows, and not code that runs?"""
+    if not _CODE.match(span.quote):
+        return False
     if any(_EXAMPLE.match(line) for line in span.outer):
         return True
-    if span.line is None or not _CODE.match(span.quote):
+    if span.line is None:
         return False
     if span.line >= len(span.lines) or not span.lines[span.line][:1].isspace():
         return False
@@ -38,13 +44,21 @@ def is_test(span: Span, about: frozenset[str]) -> bool:
 
 
 def is_conditional(span: Span) -> bool:
-    """Does the line run only under a condition of the definition that it is in?"""
+    """Does the line run only under a condition of the function that it is in? One on a platform holds for a module."""
+    met = False
     for line in span.outer:
         if _DEFINITION.match(line):
-            return False
-        if _CONDITION.match(line):
-            return True
+            return met
+        met = met or _CONDITION.match(line) is not None
     return False
+
+
+def is_argument(span: Span) -> bool:
+    """Is the value one that a call passes, and not one that a definition or a table of settings gives?"""
+    if not _PASSED.match(span.quote) or not span.outer:
+        return False
+    opening = span.outer[0].rstrip()
+    return opening.endswith("(") and not _DEFINITION.match(opening) and not _TABLE.search(opening)
 
 
 def definitions(span: Span) -> frozenset[str]:

@@ -48,6 +48,10 @@ def more_than_the_task(case: Case) -> list[Reason]:
     reasons = []
     for comparison in case.comparisons:
         content = [atom for atom in comparison.claim.atoms if atom.is_content and not comparison.exempt(atom)]
+        if all(atom.key in comparison.subject for atom in content) and any(
+            atom.kind != "function" and atom.key in comparison.quoted for atom in comparison.claim.atoms
+        ):
+            continue
         quoted = [atom for atom in content if atom.key in comparison.quoted]
         named = [atom for atom in content if atom.key in comparison.subject]
         rest = len(content) - len(named)

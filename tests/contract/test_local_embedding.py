@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -62,6 +64,24 @@ def test_a_forked_process_computes_the_same(embedder: LocalEmbedder) -> None:
     with os.fdopen(reading, "rb") as told:
         assert told.read() == here
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_the_model_loads_where_a_graph_was_loaded_before() -> None:
+    """In a process of its own: which native library is loaded first decides whether the second one crashes."""
+    program = """
+import numpy as np
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from replay.corpus import vectors
+from replay.models.embedding_local import LocalEmbedder
+with TemporaryDirectory() as folder:
+    rows = np.eye(8, 16, dtype=np.float32)
+    path = vectors.write(Path(folder), "m", np.zeros((8, 2), np.uint64), rows, graph_above=1)
+    assert len(vectors.open_file(path).graph) == 8
+    print(LocalEmbedder().embed(["text"]).shape)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "(1, 384)\n"), ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,18 @@ def test_each_token_is_one_concept_with_its_other_forms() -> None:
     assert asked("???").concepts == ()
 
 
+def test_a_phrase_implies_the_word_that_code_has_for_it() -> None:
+    """A duration is a timeout or the like, a bound a maximum; not where the task has the word itself."""
+    (duration,) = asked("the pool waits 30 seconds").implied
+    assert {"timeout", "interval", "ttl"} < set(duration)
+    assert "wait" not in duration
+    assert asked("the timeout is 30 seconds").implied == ()
+    assert asked("at most 4 connections").implied == (("limit", "max", "maximum"),)
+    assert asked("at least 4 connections").implied == (("min", "minimum"),)
+    assert asked("a maximum of up to 4").implied == ()
+    assert asked("the pool size is 4").implied == ()
+
+
 def test_forms_go_both_ways_and_to_no_word_itself() -> None:
     """`config` finds `conf`, and `conf` finds `configuration`."""
     assert set(forms("configuration")) == {"configure", "config", "conf", "cfg"}

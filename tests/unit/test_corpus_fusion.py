@@ -37,9 +37,9 @@ def test_scores_are_sums_of_reciprocal_ranks() -> None:
     """With the share of each list, and with both ranks told."""
     fused = fuse({EXACT: (EXACT_SHARE, [A, B]), "near": (VECTORS_SHARE, [B, C])})
     assert {(one.segment, one.ordinal): (one.score, one.ranks) for one in fused} == {
-        A: (1 / 61, {EXACT: 1}),
-        B: (1 / 62 + 0.25 / 61, {EXACT: 2, "near": 1}),
-        C: (0.25 / 62, {"near": 2}),
+        A: (1 / 21, {EXACT: 1}),
+        B: (1 / 22 + 0.125 / 21, {EXACT: 2, "near": 1}),
+        C: (0.125 / 22, {"near": 2}),
     }
     assert places(fused) == [B, A, C]
 
@@ -53,7 +53,7 @@ def test_equal_scores_go_to_the_exact_rank() -> None:
 def test_without_vectors_the_exact_list_is_what_it_was() -> None:
     """A list of one kind keeps its order."""
     assert places(fuse({EXACT: (1.0, [D, A, C])})) == [D, A, C]
-    assert fuse({EXACT: (1.0, []), "near": (0.25, [])}) == []
+    assert fuse({EXACT: (1.0, []), "near": (VECTORS_SHARE, [])}) == []
 
 
 ranking = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), unique=True, max_size=64)
@@ -73,9 +73,9 @@ def test_every_record_of_either_list_is_there_once_in_order_of_score(
             assert order.index(first) < order.index(second)
 
 
-def test_the_first_of_the_exact_list_is_never_pushed_out_of_eight() -> None:
-    """At a quarter, the vectors alone can lift nothing above the exact list's first forty."""
-    assert VECTORS_SHARE / (K + 1) < EXACT_SHARE / (K + 40)
+def test_vectors_alone_come_after_a_full_exact_list() -> None:
+    """Sixty-four records that share words with the task stand before one that shares none."""
+    assert VECTORS_SHARE / (K + 1) < EXACT_SHARE / (K + 64)
 
 
 # --- over a corpus ---------------------------------------------------------------------------------------------------

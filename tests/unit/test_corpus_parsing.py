@@ -21,10 +21,9 @@ def language(suffix: str) -> Language:
 @pytest.mark.parametrize("hard", ["/*\n", "(", "a<b<\n", "class A {\n", "\\\n", "`${"])
 def test_repetition_cannot_lead_a_parser_astray(named: Language, hard: str) -> None:
     """What made parsers take seconds and gigabytes is blanked before they see it; every line is still in a record."""
-    text = hard * (40_000 // len(hard))
-    lines = ["\n".join(text[start : start + 400].split("\n")) for start in range(0, len(text), 400)]
-    lines = "\n".join(lines).split("\n")
-    made = definitions("\n".join(lines), lines, "m", named)
+    text = hard * (6_000 // len(hard))
+    lines = text.split("\n")
+    made = definitions(text, lines, "m", named)
     held = sum(piece.last - piece.first + 1 for piece in made.pieces)
     assert held in {0, sum(bool(line.strip()) for line in lines)}
 
@@ -51,7 +50,7 @@ def test_what_is_too_much_for_a_parser_is_cut_as_text(monkeypatch: pytest.Monkey
 
 def test_a_parser_that_gave_up_is_as_good_as_new() -> None:
     """One hard file does not spoil the next."""
-    endless = "/* " + "a /* b " * 20_000
+    endless = "/* " + "a /* b " * 1_500
     go = language(".go")
     definitions(endless, [endless], "m", go)
     source = "package p\n\nfunc F() {\n}\n"
@@ -60,10 +59,10 @@ def test_a_parser_that_gave_up_is_as_good_as_new() -> None:
 
 
 def test_only_long_repetition_is_blanked() -> None:
-    """A ruler of dashes is left as it is."""
-    source = ("# " + "-" * 80 + "\nx = 1\n").encode()
-    tree = parsing.parse(source, PYTHON)
-    assert tree is not None
-    assert tree.root_node.end_byte == len(source)
-    assert parsing.without_repetition(source) == source
-    assert parsing.without_repetition(b"a\n" + b"-" * 5000 + b"\nb") != source
+    """A ruler and a stream of values are left as they are; line ends stay, so that lines keep their numbers."""
+    for source in (b"# " + b"-" * 80 + b"\nx = 1\n" * 9, b"".join(b"out << a%d << b;\n" % n for n in range(200))):
+        assert parsing.without_repetition(source) == source
+    ruled = b"a = 1\n" + b"-----\n" * 1000 + b"b = 2\n"
+    blanked = parsing.without_repetition(ruled)
+    assert b"-----\n" * 400 not in blanked
+    assert (len(blanked), blanked.count(b"\n")) == (len(ruled), ruled.count(b"\n"))

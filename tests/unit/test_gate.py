@@ -173,7 +173,7 @@ def test_proposals_may_name_what_does_not_exist_and_claims_may_not() -> None:
     proposed = claimed.model_copy(
         update={"findings": (finding.model_copy(update={"claim": ""}),), "proposals": ("add `lease_seconds`",)}
     )
-    assert [r.rule for r in judge_answer(make_task(), make_bundle(), claimed).reasons] == ["literals.unknown"]
+    assert "literals.unknown" in {reason.rule for reason in judge_answer(make_task(), make_bundle(), claimed).reasons}
     assert judge_answer(make_task(), make_bundle(), proposed).accepted
 
 

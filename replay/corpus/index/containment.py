@@ -23,7 +23,9 @@ from replay.corpus.index.segment import Segment, places
 from replay.corpus.index.terms import Part, Scratch, Wanted, parts
 
 SMALL = 1 << 14
+"""Records of a segment that is summed up in one pass, without bounds."""
 CHUNK = 1 << 15
+"""Records whose bitmaps are looked at in one go."""
 
 
 def search(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -94,11 +95,17 @@ class _Words(dict[str, int]):
         self.widths = array("I")
 
     def __missing__(self, word: str) -> int:
-        forms = expand(word)
-        self.hashes += b"".join([blake2b(form.encode(), digest_size=8).digest() for form in forms])
+        hashes = _hashes(word)
+        self.hashes += hashes
         number = self[word] = len(self.widths)
-        self.widths.append(len(forms))
+        self.widths.append(len(hashes) // 8)
         return number
+
+
+@lru_cache(maxsize=1 << 16)  # for small segments, which are made one after the other of much the same words
+def _hashes(word: str) -> bytes:
+    """The hashes of the tokens of a word, 8 bytes each."""
+    return b"".join([blake2b(form.encode(), digest_size=8).digest() for form in expand(word)])
 
 
 def _chunks(counts: NDArray[np.uint32]) -> Iterator[tuple[int, int, int, int]]:

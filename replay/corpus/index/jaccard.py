@@ -3,11 +3,14 @@
 A query of m tokens and a record of L that share c have J = c / (m + L - c). Records are ordered by L. The search
 
 1. counts, for each record, its tokens among those of the query that have postings;
-2. takes the highest count of each block of records, and scores the records that have it in the most promising blocks:
-   the k-th best of these is a bound that the final k reach;
+2. takes the highest count of each block of records, and scores the records that have it in the most promising blocks,
+   then those that come near what that bound asks: the k-th best of these is a bound that the final k reach;
 3. looks only at records that can reach the bound p / q: c >= p (m + L) / (p + q) is needed, of which the bitmap can
    give at most as many as the query has common tokens, so most blocks fall by their highest count alone;
 4. where the bitmap alone could give enough, adds the bitmap's count for all records of those lengths.
+
+A segment of up to `CHUNK` records is searched by the last step alone, and one of up to `SMALL` without blocks: there,
+each step costs more than it saves (measured).
 
 Similarities are compared as quotients of integers below 2^26, rounded to float64. That is exact: two different ones
 differ by more than 2^-52, four times the rounding, and equal ones round alike.
@@ -25,9 +28,11 @@ from replay.corpus.index.ranking import Pool, Scored
 from replay.corpus.index.segment import Segment, places
 from replay.corpus.index.terms import Part, Scratch, Wanted, parts
 
+SMALL = 1 << 12
 CHUNK = 1 << 17
-SMALL = 1 << 14
+"""Records whose bitmaps are looked at in one go; more than the caches hold would be slower."""
 _PROMISING = 4
+"""Blocks looked at for the first bound, for each record wanted."""
 
 Fraction = tuple[int, int]
 """Shared tokens and all tokens of query and record."""
@@ -83,10 +88,10 @@ class _Scan:
         if self.common > 1:
             # Again, now that few records are left that would reach the bound with an ordinary number of common tokens.
             least = np.maximum(self._needed(self.segment.first_lengths) - self.common // 2, 1)
-            self._raise_bound(self._with_at_least(least, np.flatnonzero(highest >= least)))
+            self._raise_bound(self._with_at_least(least, (highest >= least).nonzero()[0]))
         needed = self._needed(self.segment.first_lengths)
-        reachable = int(np.searchsorted(needed, self.known, side="right"))
-        dense = int(np.searchsorted(needed, self.common, side="right"))
+        reachable = int(needed.searchsorted(self.known, side="right"))
+        dense = int(needed.searchsorted(self.common, side="right"))
         self._counted(dense, reachable, needed - self.common, highest)
         step = max(1, CHUNK // self.segment.width)
         for block in range(0, dense, step):
@@ -98,7 +103,7 @@ class _Scan:
 
     def _counted(self, first: int, end: int, least: NDArray[np.int64], highest: NDArray[np.int64]) -> None:
         """Add the records of some blocks that have at least so many listed tokens, by block: at least one."""
-        blocks = first + np.flatnonzero(highest[first:end] >= least[first:end])
+        blocks = first + (highest[first:end] >= least[first:end]).nonzero()[0]
         if len(blocks):
             ordinals = places(self.grid[blocks] >= least[blocks, None].astype(self.grid.dtype), blocks)
             self._add(ordinals, self._shared(ordinals))
@@ -116,7 +121,7 @@ class _Scan:
             # Some record of a block has its highest count, and at most as many tokens as its last record.
             self._raise_bound((highest, self.segment.last_lengths[first:end]))
         least = self._needed(self.segment.first_lengths[first:end])
-        blocks = np.flatnonzero(highest >= least)
+        blocks = (highest >= least).nonzero()[0]
         if len(blocks):
             found = places(totals[blocks] >= least[blocks, None].astype(totals.dtype), blocks)
             self._add(found + start, totals.reshape(-1)[found])
@@ -126,7 +131,7 @@ class _Scan:
         shared = self.counts[: len(self.segment)]
         if self.common:
             shared = shared + self._common(0, len(self.segment))
-        ordinals = np.flatnonzero(shared)
+        ordinals = shared.nonzero()[0]
         self._add(ordinals, shared[ordinals])
 
     def _common(self, start: int, stop: int) -> NDArray[np.uint8]:
@@ -138,11 +143,12 @@ class _Scan:
 
     def _add(self, ordinals: NDArray[np.intp], shared: NDArray[Any]) -> None:
         lengths = self.segment.lengths[ordinals]
+        scores = shared / (self.size + lengths - shared)
         if self.bound is not None:
-            kept = np.flatnonzero(shared >= self._needed(lengths.astype(np.int64)))
-            ordinals, shared, lengths = ordinals[kept], shared[kept], lengths[kept]
+            kept = (scores >= self.bound[0] / self.bound[1]).nonzero()[0]
+            scores, lengths, ordinals, shared = scores[kept], lengths[kept], ordinals[kept], shared[kept]
         if len(ordinals):
-            self.pool.add(self.number, shared / (self.size + lengths - shared), lengths, ordinals, shared)
+            self.pool.add(self.number, scores, lengths, ordinals, shared)
             self._raise(self._pool_bound())
 
     def _shared(self, ordinals: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -157,7 +163,7 @@ class _Scan:
         blocks = np.arange(len(highest))
         if len(highest) > _PROMISING * self.pool.k:
             scores = highest / (self.size + self.segment.first_lengths - highest)
-            blocks = np.argpartition(scores, -_PROMISING * self.pool.k)[-_PROMISING * self.pool.k :]
+            blocks = scores.argpartition(-_PROMISING * self.pool.k)[-_PROMISING * self.pool.k :]
         return self._with_at_least(np.maximum(highest, 1), blocks)
 
     def _with_at_least(
@@ -180,7 +186,8 @@ class _Scan:
         k = self.pool.k
         if len(shared) < k:
             return
-        at = int(np.argpartition(shared / (self.size + lengths - shared), len(shared) - k)[len(shared) - k])
+        scores = shared / (self.size + lengths - shared)
+        at = int(scores.argpartition(len(scores) - k)[len(scores) - k])
         if shared[at]:
             self._raise((int(shared[at]), int(self.size + lengths[at] - shared[at])))
 

@@ -99,7 +99,7 @@ class Pool:
     def _kept(self, scores: NDArray[Any], lengths: NDArray[Any]) -> NDArray[np.intp]:
         """The places of the best of new records and of what ties with the last of them."""
         bound = np.partition(scores, len(scores) - self.k)[len(scores) - self.k]
-        kept = np.flatnonzero(scores >= bound)
+        kept: NDArray[np.intp] = (scores >= bound).nonzero()[0]
         if len(kept) <= 2 * self.k:
             return kept
         # Of those that tie with the last, only the first k of a run can be among the best; they come in its order.

@@ -151,9 +151,10 @@ class Segment:
 
 def places(grid: NDArray[np.bool_], blocks: NDArray[Any]) -> NDArray[np.intp]:
     """The ordinals at which a grid is true that has one row for each of some blocks."""
-    found = np.flatnonzero(grid)
-    width = grid.shape[1]
-    ordinals: NDArray[np.intp] = blocks[found // width] * width + found % width
+    found = grid.reshape(-1).nonzero()[0]
+    # The width is a power of two, and numpy divides slowly.
+    bits = grid.shape[1].bit_length() - 1
+    ordinals: NDArray[np.intp] = (blocks[found >> bits] << bits) + (found & grid.shape[1] - 1)
     return ordinals
 
 
@@ -161,5 +162,5 @@ def _places(found: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np
     """The place of each wanted value among sorted ones, -1 where it is not."""
     if not len(found):
         return np.full(len(wanted), -1, dtype=np.int64)
-    places = np.minimum(np.searchsorted(found, wanted), len(found) - 1)
+    places = np.minimum(found.searchsorted(wanted), len(found) - 1)
     return np.where(found[places] == wanted, places, -1)

@@ -45,7 +45,8 @@ def content(file: File) -> bytes | Skipped:
     try:
         before = os.lstat(file.at)
         if not stat.S_ISREG(before.st_mode):
-            return Skipped(file.path, "not a regular file", Why.SPECIAL)
+            is_link = stat.S_ISLNK(before.st_mode)
+            return Skipped(file.path, "not a regular file", Why.LINK if is_link else Why.SPECIAL)
         if before.st_size > MAX_FILE_BYTES:
             return Skipped(file.path, f"{before.st_size} bytes: larger than {MAX_FILE_BYTES}", Why.TOO_LARGE)
         # It can have become a link or a pipe by now: neither is followed or waited for.

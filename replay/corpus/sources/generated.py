@@ -20,12 +20,13 @@ _LOCKS = frozenset(
         "yarn.lock",
     }
 )
-_COMMENT = re.compile(r"\s*(?:#|//|/\*|\*|--|;|%|<!--|\"\"\"|''')")
-# Go's rule (go.dev/s/generatedcode), the tag that Meta's and other tools share, and what other generators write.
-_MARKER = re.compile(
-    r"(?<![\w@`\"'])@generated(?![\w`\"'])"
-    r"|\bgenerated\b[^.\n]*\.?[^.\n]*\bdo\s+not\s+(?:edit|modify|change)\b"
-    r"|\bdo\s+not\s+(?:edit|modify|change)\b[^.\n]*[.!:]?[^.\n]*\bgenerated\b",
+_COMMENT = re.compile(r"\s*(?:#|//|/\*|\*|--|;|%|<!--)")
+# The tag that Meta's and other tools share stands first in its line; Go's rule (go.dev/s/generatedcode) and what other
+# generators write is a sentence or two.
+_TAG = re.compile(r"[^\w@`\"']*@generated(?![\w`\"'])")
+_SENTENCE = re.compile(
+    r"\bgenerated\b[^.]{0,120}\.?[^.]{0,120}\bdo\s+not\s+(?:edit|modify|change)\b"
+    r"|\bdo\s+not\s+(?:edit|modify|change)\b[^.]{0,120}[.!:]?[^.]{0,120}\bgenerated\b",
     re.IGNORECASE,
 )
 
@@ -44,7 +45,9 @@ def by_name(path: str) -> str | None:
 
 def by_marker(lines: list[str]) -> str | None:
     """Why the comments at the head of a file say that a tool wrote it, or None."""
-    said = " ".join(line.strip() for line in lines[:HEAD_LINES] if _COMMENT.match(line))
-    if found := _MARKER.search(said):
-        return f"marked as generated: {' '.join(found[0].split())[:80]!r}"
-    return None
+    comments = [line.strip() for line in lines[:HEAD_LINES] if _COMMENT.match(line)]
+    tagged = next(filter(_TAG.match, comments), None)
+    said = _SENTENCE.search(" ".join(comments))
+    if tagged is None and said is None:
+        return None
+    return f"marked as generated: {(tagged or (said[0] if said else ''))[:80]!r}"

@@ -30,10 +30,12 @@ def listed(name: str) -> tuple[Walk, str]:
         path = file.as_posix()
         if file.is_absolute() or ".." in file.parts or "__pycache__" in file.parts:
             continue
+        # Some installers put links to a cache of theirs in place of the files.
+        at = os.path.realpath(os.fsencode(root / path))
         if file.name == "METADATA":
-            met.files.append(File(path, os.fsencode(root / path), describes=name))
+            met.files.append(File(path, at, describes=name))
         elif not file.parts[0].endswith(".dist-info"):
-            met.files.append(File(path, os.fsencode(root / path)))
+            met.files.append(File(path, at))
     if not any(form_of(file.path) for file in met.files if not file.describes):
         raise InputError(
             f"the installation of {name!r} lists no source files",
