@@ -2,7 +2,8 @@
 
 A line mentions more than it states. Not stated are: what stands in a comment behind code, in commented-out code, in an
 import or in a doctest; a number that is compared with or calculated further (`if x < 10`, `1 << 20`, `max(x, 1)`,
-`timedelta(days=1)`); a `None` in an annotation or a test; the name of a called function; the key of a mapping; and, where a line gives values to several names, those of the names that are not asked about
+`timedelta(days=1)`); a `None` in an annotation or a test; the name of a called function; the key of a mapping; and,
+where a line gives values to several names, those of the names that are not asked about
 (`def f(max_retries=3, socket_timeout=5)`).
 """
 
@@ -61,15 +62,14 @@ def stated(line: str, like: Value, about: frozenset[str] = frozenset()) -> tuple
     nothing = [
         values.parse(match[0]) for match in _NOTHING.finditer(text) if _GIVEN_BEFORE.search(text[: match.start()])
     ]
+    quoted = values.quoted(_KEY.sub(" ", text))
     if like.kind == "number":
         return values.distinct([*_plain_numbers(text), *nothing])
     if like.kind == "boolean":
         return values.distinct(values.switches(text))
     if like.kind == "none":
-        return values.distinct(
-            [*nothing, *_plain_numbers(text), *values.switches(text), *values.quoted(_KEY.sub(" ", text))]
-        )
-    found = [*values.quoted(_KEY.sub(" ", text)), *_bare_words(text, lower=values.shape(like.text) == "lower")]
+        return values.distinct([*nothing, *_plain_numbers(text), *values.switches(text), *quoted])
+    found = [*quoted, *_bare_words(text, lower=values.shape(like.text) == "lower")]
     alike = [word for word in found if word.kind == "word" and values.shape(word.text) == values.shape(like.text)]
     return values.distinct([*alike, *nothing])
 

@@ -91,15 +91,39 @@ _NOT_SAID = frozenset(
     ["the", "its", "set", "default", "used", "called", "named", "given", "allowed", "possible", "able", "made", "also"]
 )
 _VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,5}(?![\w]|\.\d)", re.ASCII)
+_SWITCH = re.compile(
+    r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned|is|are) (?:on|off)(?! the\b| an?\b))\b"
+)
 # What follows the name of a subject, and what precedes a value.
 _SUBJECT_BEHIND = re.compile(
     r"\s+(?:options?|settings?|arguments?|parameters?|attributes?|flags?|fields?|constants?|variables?|propert(?:y|ies)|"
-    r"members?|methods?|functions?|class|keyword|of|in|(?:is|are|was)(?! (?:the (?:default )?value|what)\b)|defaults|counts|stands|comes|starts)\b",
+    r"members?|methods?|functions?|class|keyword|of|in|(?:is|are|was)(?! (?:the (?:default )?value|what)\b)|defaults|"
+    r"counts|stands|comes|starts)\b",
     re.IGNORECASE,
 )
 _VALUE_BEFORE = frozenset(
-    "is are was be to as uses use using from with by than equals says means named called =".split()
-)  # noqa: SIM905  a list of quoted words is harder to read
+    [
+        "is",
+        "are",
+        "was",
+        "be",
+        "to",
+        "as",
+        "uses",
+        "use",
+        "using",
+        "from",
+        "with",
+        "by",
+        "than",
+        "equals",
+        "says",
+        "means",
+        "named",
+        "called",
+        "=",
+    ]
+)
 IDENTIFIER = re.compile(r"[A-Za-z_][\w]*(?:[.\-/:][A-Za-z_][\w]*)*")
 
 
@@ -161,9 +185,9 @@ def _subjects(text: str) -> frozenset[str]:
     for match in _QUOTED.finditer(text):
         name = next(group for group in match.groups() if group is not None)
         before = text[: match.start()].split()
-        if IDENTIFIER.fullmatch(name) and _SUBJECT_BEHIND.match(text, match.end()):
-            if not before or before[-1].lower() not in _VALUE_BEFORE:
-                found.add(name)
+        is_value = bool(before) and before[-1].lower() in _VALUE_BEFORE
+        if not is_value and IDENTIFIER.fullmatch(name) and _SUBJECT_BEHIND.match(text, match.end()):
+            found.add(name)
     return frozenset(found)
 
 
@@ -266,10 +290,7 @@ def _capitals(text: str) -> list[Value]:
 
 def switches(text: str) -> list[Value]:
     """What says on or off; a plain "on" in a sentence does not."""
-    found = re.findall(
-        r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned|is|are) (?:on|off)(?! the\b| an?\b))\b", text
-    )
-    return [word(switch.split()[-1]) for switch in found]
+    return [word(match[0].split()[-1]) for match in _SWITCH.finditer(text)]
 
 
 def distinct(values: Iterable[Value]) -> tuple[Value, ...]:

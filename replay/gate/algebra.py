@@ -14,7 +14,7 @@ from replay.corpus.tokens import query_tokens, tokens
 from replay.gate.alignment import align
 from replay.gate.blocking import blocking, signs
 from replay.gate.case import Case
-from replay.gate.lexicon import opposite
+from replay.gate.opposites import opposite
 from replay.gate.reading import read
 from replay.gate.spans import Span, head
 

@@ -308,7 +308,8 @@ def _is_named_default(found: str, quote: str) -> bool:
     value = re.escape(found.strip("`'\" "))
     return (
         re.search(
-            rf"{value}[`'\"]*\W{{0,3}}(?:is )?(?:the )?default|default\w*(?: value)?(?: is| to|:|=)?[\s`'\"]{{0,3}}{value}",
+            rf"{value}[`'\"]*\W{{0,3}}(?:is )?(?:the )?default"
+            rf"|default\w*(?: value)?(?: is| to|:|=)?[\s`'\"]{{0,3}}{value}",
             quote,
             re.IGNORECASE,
         )

@@ -71,7 +71,10 @@ _ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 _MODULE = re.compile(
-    r"^\s*(?:in|for|of|on|by|to) (?:this|that|it|these|those|them|here)\b(?: [\w-]+){0,3}[\s.!]*$|^\s*with (?:an? |the |its )?(?:\w+ )?(?:error|exception|failure|code|status|message|traceback)\b|^\s*in (?:the|this|that|any) (?:[\w-]+ ){0,2}(?:module|code|file|source|sources|record|repository|package|class|tests?|suite)\b",
+    r"^\s*(?:in|for|of|on|by|to) (?:this|that|it|these|those|them|here)\b(?: [\w-]+){0,3}[\s.!]*$"
+    r"|^\s*with (?:an? |the |its )?(?:\w+ )?(?:error|exception|failure|code|status|message|traceback)\b"
+    r"|^\s*in (?:the|this|that|any) (?:[\w-]+ ){0,2}"
+    r"(?:module|code|file|source|sources|record|repository|package|class|tests?|suite)\b",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
@@ -79,8 +82,8 @@ _LEAD = re.compile(r"^[^:]{1,160}:\s+(?=\S)")
 # What a report that denies holds some of; looking for it first spares most sentences the pattern above.
 _DENIED = re.compile(
     rf"n(?:o|'|\u2019)t (?:be |been |yet )*(?:{_DONE}|exist|pass|hold|succeed|comply|conform|match|work)"
-    rf"|no\b(?:.{{1,80}}?(?:{_DONE}|{_GUARDS}|detected|seen|observed|given|exist)|(?<=there is no)|(?<=there are no)|(?<=there was no)"
-    rf"|(?<=there were no))"
+    rf"|no\b(?:.{{1,80}}?(?:{_DONE}|{_GUARDS}|detected|seen|observed|given|exist)"
+    rf"|(?<=there is no)|(?<=there are no)|(?<=there was no)|(?<=there were no))"
 )
 # And before that, as plain text: this is asked of every sentence of every answer.
 SIGNS = (

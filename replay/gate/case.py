@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from replay import values
@@ -25,7 +25,7 @@ class Case:
     task: ReplayTask
     bundle: Bundle
     answer: Answer
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
     @cached_property
     def records(self) -> dict[str, Record]:
@@ -95,7 +95,7 @@ class Case:
 
     @cached_property
     def candidates(self) -> tuple[Span, ...]:
-        """The shown lines that could settle the task: no example, no test, no other definition than the one it names."""
+        """The shown lines that could settle the task: no example, no test, and of the definition that it names."""
         return tuple(
             span
             for span in map(self.shown, self.bundle.lines)

@@ -35,12 +35,14 @@ _AFTER_OPENING = re.compile(r"[`*\"'()]*\s*(?:[:,\u2013\u2014]|--?\s)")
 _NO_NAME = re.compile(r"^(?:e\.g|i\.e|and/or|either/or|true/false|yes/no)\.?$", re.IGNORECASE)
 
 
-# `The documentation of json.loads says that`, `json.loads:`, `According to the docs for json.loads,` before a quotation.
+# `The documentation of json.loads says that`, `json.loads:`, `According to the docs for json.loads,`.
 _INTRODUCTION = re.compile(
     r"(?:according to |as (?:documented|described|stated|noted) (?:in|for|by|on) |in |per )?"
-    r"(?:the )?(?:(?:official )?(?:documentation|docs?|docstring|manual|reference|description|source|record) (?:of|for|on|in) )?"
+    r"(?:the )?(?:(?:official )?(?:documentation|docs?|docstring|manual|reference|description|source|record) "
+    r"(?:of|for|on|in) )?"
     r"[`*\"']*(?P<name>[^\s`*\"',]{1,200}?)[`*\"']*"
-    r"(?:(?: (?:documentation|docs?|docstring))? (?:says?|states?|reads?|notes?|specifies|explains|documents)(?: that)?)?"
+    r"(?: (?:documentation|docs?|docstring))?"
+    r"(?: (?:says?|states?|reads?|notes?|specifies|explains|documents)(?: that)?)?"
     r"(?:\s?[:,]| (?:--?|\u2013|\u2014)| (?:says?|states?|reads?|notes?|specifies|explains|documents)(?: that)?) "
 )
 
@@ -188,7 +190,7 @@ class Comparison:
 
 
 def is_verbatim(finding: Finding, spans: Sequence[Span]) -> bool:
-    """Is the claim its quote, word by word, after no more than the name of the cited record? Then all of it is backed."""
+    """Is the claim its quote, word by word, after no more than the name of the cited record? Then all is backed."""
     if len(spans) != 1:
         return False
     claim, quote = (level(text).rstrip(".!? ") for text in (finding.claim, spans[0].quote))

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from replay.contracts import Answer, Finding, Reason, Ruling
 from replay.gate.case import Case
-from replay.gate.comparison import Comparison
-from replay.gate.reading import read
+from replay.gate.comparison import Comparison, Part
+from replay.gate.reading import Atom, read
 
 _HEDGE = re.compile(
     r"\b(?:might|may|could(?: well)? be|could have|perhaps|maybe|probably|possibly|presumably|supposedly|conceivably|"
@@ -137,10 +137,10 @@ def has_no_hedge(case: Case) -> list[Reason]:
                 if text is not finding.claim and hedge in case.task.text.lower():
                     continue  # a value may be a word of the task
                 if hedge in _MODAL:
-                    given, count = (len(_MODALS.findall(side)) for side in (quotes, text))
+                    is_own = len(_MODALS.findall(text)) > len(_MODALS.findall(quotes))
                 else:
-                    given = len(re.findall(rf"\b{re.escape(hedge)}\b", quotes))
-                if count > given:
+                    is_own = count > len(re.findall(rf"\b{re.escape(hedge)}\b", quotes))
+                if is_own:
                     reasons.append(Reason(rule="form.hedge", message=f"hedges: {hedge!r}", span=text))
     return reasons
 
@@ -247,21 +247,25 @@ def _broken_end(comparison: Comparison) -> str | None:
     if rest:
         return f"it ends in {rest!r}" if _OPEN.search(rest) and not comparison.source.text.endswith(rest) else None
     there = part.alignment.at[-1]
-    if there < 0:
-        before = next((place for place in reversed(part.alignment.at) if place >= 0), -1)
-        following = part.source[before + 1 : before + 2]
-        if last.kind == "word" and last.key not in comparison.subject:
-            following = (*following, *comparison.source.atoms)
-        longer = next(
-            (atom.text for atom in following if atom.text.startswith(last.text) and atom.text != last.text), None
-        )
-        if longer is not None:
-            return f"{last.text!r} is the beginning of {longer!r}"
-        return f"it ends in {last.text!r}" if last.text in _DANGLING else None
-    if there + 1 == len(part.source):
-        return None
-    following = part.source[there + 1]
-    if following.sentence != part.source[there].sentence:
+    return _cut_word(comparison, part, last) if there < 0 else _cut_clause(comparison, part, last, there)
+
+
+def _cut_word(comparison: Comparison, part: Part, last: Atom) -> str | None:
+    """Is the last word, which its source does not have, the beginning of one that it has?"""
+    before = next((place for place in reversed(part.alignment.at) if place >= 0), -1)
+    following = part.source[before + 1 : before + 2]
+    if last.kind == "word" and last.key not in comparison.subject:
+        following = (*following, *comparison.source.atoms)
+    longer = next((atom.text for atom in following if atom.text.startswith(last.text) and atom.text != last.text), None)
+    if longer is not None:
+        return f"{last.text!r} is the beginning of {longer!r}"
+    return f"it ends in {last.text!r}" if last.text in _DANGLING else None
+
+
+def _cut_clause(comparison: Comparison, part: Part, last: Atom, there: int) -> str | None:
+    """Does the source go on, without a pause, behind the last word of a claim that copies it?"""
+    following = part.source[there + 1] if there + 1 < len(part.source) else None
+    if following is None or following.sentence != part.source[there].sentence:
         return None
     copied = part.alignment.at[-_COPIED:] == tuple(range(there - _COPIED + 1, there + 1))
     if following.clause != part.source[there].clause:

@@ -1,54 +1,15 @@
-"""The words that the gate knows: which say the same, which say the opposite, and which carry no claim of their own.
+"""The words that the gate knows: which say the same, which turn a sentence, and which carry no claim of their own.
 
-English for technical prose, small on purpose. A word is looked up by its stem, so an inflection needs no entry. A pair
-that is missing in `SYNONYMS` costs little (one replaced word is tolerated); one that is missing in `OPPOSITES` lets
-that turn of the sense pass, so this table is the larger one. Changing a table changes the gate's version.
+English for technical prose, small on purpose. A word is looked up by its stem, so an inflection needs no entry. A
+synonym that is missing costs little: one replaced word is tolerated. Changing a table changes the gate's version.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 
-_IRREGULAR = {
-    form: base
-    for base, forms in {
-        "begin": "began begun beginning",
-        "bind": "bound",
-        "break": "broke broken",
-        "build": "built",
-        "choose": "chose chosen",
-        "fall": "fell fallen",
-        "find": "found",
-        "forbid": "forbade forbidden",
-        "freeze": "froze frozen",
-        "get": "got gotten getting",
-        "give": "gave given",
-        "grow": "grew grown",
-        "hide": "hid hidden",
-        "hold": "held",
-        "keep": "kept",
-        "know": "knew known",
-        "leave": "left",
-        "lose": "lost losing",
-        "make": "made",
-        "mean": "meant",
-        "meet": "met",
-        "run": "ran",
-        "send": "sent",
-        "show": "shown",
-        "shrink": "shrank shrunk",
-        "speak": "spoke spoken",
-        "spend": "spent",
-        "take": "took taken",
-        "tell": "told",
-        "throw": "threw thrown",
-        "write": "wrote written",
-    }.items()
-    for form in forms.split()
-}
+from replay.gate.stems import stem
 
 FUNCTION = frozenset(
     """
@@ -190,52 +151,6 @@ _SYNONYMS = """
     false disable
     """
 
-OPPOSITES_OF: dict[str, frozenset[str]] = {}
-_OPPOSITES = """
-    always never|always sometimes|always rarely|always usually|all none|all no|all some|all any|every no|every some
-    any no|both neither|either neither|everything nothing|some none|often rarely|often never|usually never|usually rarely
-    and or|if unless|when unless|before after|until after|until before|until since|since before|earlier later
-    early late|first last|previous next|prior subsequent|preceding following|now later|once repeatedly
-    left right|up down|above below|over under|in out|into out|from to|from into|on off|inside outside|inner outer
-    upper lower|top bottom|front back|head tail|forward backward|ahead behind|horizontal vertical|row column
-    start stop|begin end|open close|opened closed|enter exit|enter leave|attach detach|connect disconnect|bind unbind
-    true false|yes no|enable disable|allow forbid|allow prevent|allow deny|permit deny|accept reject|accept refuse
-    include exclude|inclusive exclusive|add remove|insert delete|create delete|create destroy|append prepend
-    success failure|succeed fail|pass fail|valid invalid|correct wrong|right wrong|legal illegal|possible impossible
-    minimum maximum|atleast atmost|morethan lessthan|more less|more fewer|most least|most fewest|greater less
-    greater smaller|greater lower|larger smaller|bigger smaller|largest smallest|longer shorter|longest shortest
-    higher lower|highest lowest|high low|large small|long short|wide narrow|wider narrower|deep shallow
-    increase decrease|increase reduce|increment decrement|raise lower|grow shrink|expand collapse|expand shrink
-    ascending descending|increasing decreasing|maximise minimise|maximize minimize|exceed below|gain lose
-    synchronous asynchronous|sync async|blocking nonblocking|block unblock|serial parallel|sequential parallel
-    read write|readable writable|load dump|load unload|load store|load save|import export|upload download
-    encode decode|encrypt decrypt|compress decompress|compress uncompress|compress extract|serialize deserialize
-    pack unpack|lock unlock|push pop|push pull|send receive|client server|parent child|ancestor descendant|local remote
-    acquire release|allocate free|subscribe unsubscribe|register unregister|install uninstall|commit rollback
-    public private|global local|internal external|static dynamic|mutable immutable|shared exclusive|shared private
-    positive negative|even odd|same different|equal unequal|equal different|identical different|similar different
-    require optional|mandatory optional|require forbid|must may|must should|necessary unnecessary|necessary optional
-    new old|newer older|newest oldest|latest earliest|latest oldest|fresh stale|young old|current obsolete|modern legacy
-    fast slow|faster slower|quick slow|strong weak|strict lenient|strict loose|hard soft|heavy light|full empty
-    source destination|source target|sender receiver|producer consumer|absolute relative|explicit implicit
-    direct indirect|with without|present absent|present missing|exist missing|available unavailable|available missing
-    visible hidden|show hide|active inactive|active idle|alive dead|busy idle|online offline|on_line off_line
-    permanent temporary|persistent transient|persistent temporary|durable transient|durable temporary|volatile durable
-    single multiple|single several|singular plural|unique duplicate|unique shared|one many|manual automatic
-    manually automatically|lazy eager|lazily eagerly|greedy lazy|raw parsed|keep discard|keep drop|keep delete|retain discard
-    ignore respect|ignore honor|ignore honour|ignore obey|ignore use|raise suppress|raise swallow|raise return
-    deprecated recommended|reject pass|safe dangerous|secure insecure|simple complex|easy difficult|easy hard
-    sorted unsorted|ordered unordered|odd even|plus minus|prefix suffix|uppercase lowercase|capital lowercase
-    signed unsigned|buffered unbuffered|weak strong|input output|stdin stdout|request response|question answer
-    case_sensitive case_insensitive|before during|reader writer|width height|begin finish|beginning end|start end|start finish
-    minimal maximal|lowest greatest|least greatest|least maximum|atleast upto|cause prevent|help hinder|gracefully forcibly
-    good bad|better worse|best worst|trust distrust|agree disagree|appear disappear|cover uncover|continue stop
-    continue abort|resume suspend|resume pause|follow precede|inherit override|omit include|omit provide|lack have
-    partial complete|partial full|partially fully|partly fully|approximate exact|approximately exactly|roughly exactly
-    rarely frequently|seldom often|never sometimes|never often|only also|only any|unconditionally conditionally
-    succeeded failed|won lost|true none|healthy unhealthy|safe unsafe|accessible inaccessible|relevant irrelevant
-    """
-
 # Words that turn, widen or narrow what a sentence says: the class by which two sentences are compared.
 MARKERS = {
     word: kind
@@ -243,7 +158,8 @@ MARKERS = {
         "not": "not no never none nothing neither nor without nobody nowhere hardly barely scarcely",
         "only": "only solely exclusively merely",
         "all": "always all every everything everyone invariably",
-        "some": "sometimes often usually typically normally generally mostly occasionally rarely seldom partly partially",
+        "some": "sometimes often usually typically normally generally mostly occasionally rarely seldom partly "
+        "partially",
         "must": "must shall",
         "should": "should ought",
         "may": "can may might could possibly optionally",
@@ -371,31 +287,6 @@ _PHRASES = {
     "only if": "only if",
     "not only": "not only",
 }
-_NOT_UNDONE = ("un", "in", "im", "il", "ir", "non", "dis", "de", "mis", "a")
-_VOWEL = re.compile("[aeiouy]")
-
-
-@lru_cache(maxsize=1 << 16)  # pure, and the same words come again and again
-def stem(word: str) -> str:
-    """A lower-case word without its inflection: `creates`, `created` and `creating` give one stem.
-
-    Suffix stripping after M. F. Porter, "An algorithm for suffix stripping", Program 14(3), 1980, reduced to the
-    inflections of nouns and verbs: derived words (`creation`) are other words here.
-    """
-    if word in _IRREGULAR:
-        word = _IRREGULAR[word]
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        word = word[:-3] + "y" if word.endswith("ies") and len(word) > 4 else word[:-1]
-        if word.endswith(("sse", "she", "che", "xe", "zze")):
-            word = word[:-1]
-    for ending in ("ing", "ied", "ed"):
-        rest = word[: -len(ending)]
-        if word.endswith(ending) and not word.endswith("eed") and len(rest) >= 3 and _VOWEL.search(rest):
-            word = rest + "y" if ending == "ied" else rest
-            break
-    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiou":
-        word = word[:-1]
-    return word[:-1] if len(word) > 3 and word.endswith("e") else word
 
 
 def _canon() -> dict[str, str]:
@@ -416,40 +307,6 @@ def canonical(word: str) -> str:
     """The one key of a lower-case word, its inflections and its synonyms."""
     stemmed = stem(word)
     return _CANON.get(stemmed, stemmed)
-
-
-def _fill_opposites() -> None:
-    table: dict[str, set[str]] = {}
-    for pair in _OPPOSITES.replace("\n", "|").split("|"):
-        for one, other in pairwise(pair.split()):
-            for left, right in ((one, other), (other, one)):
-                for key in {left, stem(left), canonical(left)}:
-                    table.setdefault(key, set()).update({right, stem(right), canonical(right)})
-    OPPOSITES_OF.update({key: frozenset(others) for key, others in table.items()})
-
-
-_fill_opposites()
-
-
-@lru_cache(maxsize=1 << 14)  # as `stem`
-def opposite(one: str, other: str) -> bool:
-    """Do two words, lower-case and as written, say the opposite: by the table, or by a prefix or suffix that negates?"""
-    forms, others = _forms(one), _forms(other)
-    if forms & others:
-        return False
-    if any(OPPOSITES_OF.get(form, frozenset()) & others for form in forms):
-        return True
-    for short, long in ((one, other), (other, one)):
-        if len(short) > 3 and any(long == prefix + short for prefix in _NOT_UNDONE):
-            return True
-        if short.endswith("ful") and long == short[:-3] + "less":
-            return True
-    short, long = sorted((stem(one), stem(other)), key=len)
-    return len(short) > 3 and any(long == prefix + short for prefix in _NOT_UNDONE)
-
-
-def _forms(word: str) -> frozenset[str]:
-    return frozenset((word, stem(word), canonical(word)))
 
 
 def _phrase_table() -> dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]]:

@@ -148,20 +148,23 @@ def _is_there(place: Place, span: Span) -> bool:
         return True
     if place.path is not None and not _is_path(place.path, span):
         return False
-    if place.first is None or place.last is None:
-        return True
+    return place.first is None or place.last is None or _holds_quote(place.first, place.last, span)
+
+
+def _holds_quote(first: int, last: int, span: Span) -> bool:
+    """Do the lines lie within the record, and the quote within the lines?"""
     record = span.record
     if record.first_line is None or record.last_line is None:
         return False
-    if not record.first_line <= place.first <= place.last <= record.last_line:
+    if not record.first_line <= first <= last <= record.last_line:
         return False
-    if span.line is None or place.first == record.first_line:
+    if span.line is None or first == record.first_line:
         return True
     quoted = record.first_line + span.line
-    if place.first <= quoted <= place.last or quoted <= place.first <= quoted + span.quote.count("\n"):
+    if first <= quoted <= last or quoted <= first <= quoted + span.quote.count("\n"):
         return True
     # The same words may stand on several lines; the claim may mean another one than the first.
-    lines = record.text.split("\n")[place.first - record.first_line : place.last - record.first_line + 1]
+    lines = record.text.split("\n")[first - record.first_line : last - record.first_line + 1]
     return span.quote.strip().partition("\n")[0] in "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Rules for the numbers of a claim: each is the source's number, in its unit, on the thing that the source gives it to."""
+"""Rules for the numbers of a claim: each is the source's number, in its unit, on the thing that has it there."""
 
 from __future__ import annotations
 

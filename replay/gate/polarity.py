@@ -14,7 +14,8 @@ from replay.contracts import Reason, Ruling
 from replay.gate.alignment import Edit
 from replay.gate.case import Case
 from replay.gate.comparison import Comparison, Part
-from replay.gate.lexicon import BINDING_MARKERS, opposite
+from replay.gate.lexicon import BINDING_MARKERS
+from replay.gate.opposites import opposite
 from replay.gate.reading import Atom
 
 # Two joining words of a longer stretch are opposed by chance (`in` here, `out` there).

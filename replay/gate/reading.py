@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from replay import values
@@ -91,7 +92,7 @@ class Reading:
 
 
 @lru_cache(maxsize=64)  # a quote is read for several findings and rules; texts are bounded
-def read(text: str) -> Reading:
+def read(text: str) -> Reading:  # noqa: C901, PLR0912  one loop, one branch for each sort of token; it is the hot path
     """Read a text; what follows its first `MAX_ATOMS` atoms is left unread."""
     raw: list[_Raw] = []
     named: set[int] = set()
@@ -116,8 +117,8 @@ def read(text: str) -> Reading:
                     unit = _UNIT_BEHIND.match(text, end)
                     if unit is not None:
                         taken = unit.end()
-                        key = _number_key(values.NUMBER_WORDS[written], unit["unit"].lower())
-                        raw.append((key, "number", "", text[start:taken].lower(), start, taken, clause, sentence))
+                        value = _number_key(values.NUMBER_WORDS[written], unit["unit"].lower())
+                        raw.append((value, "number", "", text[start:taken].lower(), start, taken, clause, sentence))
                         continue
                 raw.append((key, sort, marker, written, start, end, clause, sentence))
         elif kind == "pause":
@@ -206,7 +207,7 @@ _Raw = tuple[str, str, str, str, int, int, int, int]
 def _phrased(raw: list[_Raw], named: Collection[int]) -> list[_Raw]:
     """With the phrases of the lexicon replaced by the words that they are read as; parts of names make no phrases."""
     words = [atom[3] for atom in raw]
-    if PHRASE_STARTS.isdisjoint(zip(words, words[1:], strict=False)):
+    if PHRASE_STARTS.isdisjoint(pairwise(words)):
         return raw
     found: list[_Raw] = []
     skip = 0
@@ -216,12 +217,11 @@ def _phrased(raw: list[_Raw], named: Collection[int]) -> list[_Raw]:
             continue
         phrases = PHRASES.get(atom[3])
         if phrases is not None and at not in named:
-            for rest, words in phrases:
-                following = raw[at + 1 : at + 1 + len(rest)]
-                if tuple(other[3] for other in following) == rest:
+            for rest, said in phrases:
+                last = at + len(rest)
+                if tuple(words[at + 1 : last + 1]) == rest:
                     skip = len(rest)
-                    end = following[-1][5]
-                    found += [(*_entry(word), atom[4], end, atom[6], atom[7]) for word in words]
+                    found += [(*_entry(word), atom[4], raw[last][5], atom[6], atom[7]) for word in said]
                     break
             if skip:
                 continue

@@ -33,7 +33,7 @@ class Span:
 
     @cached_property
     def frame(self) -> str:
-        """What the place belongs to: the quote, the head of its record, title and path, and the lines that enclose it."""
+        """What the place belongs to: its quote, the head of its record, title and path, the lines that enclose it."""
         return "\n".join([self.quote, *self.lines[:1], self.record.title, self.record.path or "", *self.outer])
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What kind of place a line stands in: an example, a test, a condition, another definition. There it settles nothing."""
+"""What kind of place a line stands in: an example, a test, a condition, a call. There it settles nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from replay.corpus.tokens import tokens
 from replay.gate.spans import Span
 
 _EXAMPLE = re.compile(
-    r"\s*(?:\.\. (?:code|code-block|sourcecode|testcode|example)\b.*|(?:examples?|usage|example usage|for example|e\.g\.)"
-    r"\b[^.]{0,60}:{1,2}|[^#=]{0,200}::|>>>.*)\s*$",
+    r"\s*(?:\.\. (?:code|code-block|sourcecode|testcode|example)\b.*"
+    r"|(?:examples?|usage|example usage|for example|e\.g\.)\b[^.]{0,60}:{1,2}|[^#=]{0,200}::|>>>.*)\s*$",
     re.IGNORECASE,
 )
-_TESTS = frozenset(
-    "test tests testing conftest example examples demo demos sample samples mock mocks fixture fixtures".split()
-)  # noqa: SIM905  as in the lexicon
+_TESTS = frozenset(["test", "testing", "conftest", "example", "demo", "sample", "mock", "fixture"])
 _CONDITION = re.compile(r"\s*(?:if|elif|else|for|while|except|case|when|unless|switch|catch)\b")
 _DEFINITION = re.compile(r"\s*(?:async\s+)?(?:def|class|function|func|fn)\b")
 _PASSED = re.compile(r"\s*\w+=(?!=)(?!\w*(?:Option|Field)\()[^=]*,?\s*$")
