@@ -46,6 +46,7 @@ _KEY = re.compile(
     rf"{_STRING}\s*:(?!:)|(?:\.(?:get|pop|setdefault)|getenv)\(\s*{_STRING}|[\w\])]\[{_STRING}\]"
     rf"|\b(?:get|has|set)attr\([\w.]{{1,80}},\s*{_STRING}"
 )
+_LONGEST_LINE = 1000  # nobody writes a longer statement; generated ones are longer, and state nothing to a reader
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -95,7 +96,7 @@ def names_given(line: str, about: frozenset[str]) -> tuple[str, ...]:
 
 def _code(line: str) -> str:
     """A line without what only accompanies it."""
-    text = line.strip()
+    text = line[:_LONGEST_LINE].strip()
     if text.startswith((">>>", "... ")) or _IMPORT.match(text):
         return ""
     if text.startswith("#"):

@@ -94,6 +94,7 @@ _VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,5}(?![\w]|\.\d)", re.ASCII)
 _SWITCH = re.compile(
     r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned|is|are) (?:on|off)(?! the\b| an?\b))\b"
 )
+_MOST_PLACES = 200  # at which a text is looked for: one of repeated characters stands everywhere in another
 # What follows the name of a subject, and what precedes a value.
 _SUBJECT_BEHIND = re.compile(
     r"\s+(?:options?|settings?|arguments?|parameters?|attributes?|flags?|fields?|constants?|variables?|propert(?:y|ies)|"
@@ -222,7 +223,9 @@ def stands_whole(part: str, text: str) -> bool:
     if start < 0:
         return False
     first, last = _joins(part[:1]), _joins(part[-1:])
-    while start >= 0:
+    for _ in range(_MOST_PLACES):
+        if start < 0:
+            return False
         end = start + len(part)
         if not (first and _joins(text[start - 1 : start])) and not (last and _joins(text[end : end + 1])):
             return True

@@ -17,6 +17,8 @@ from replay.gate.case import Case
 from replay.gate.registry import CODES, DEFAULT_GATE, FAMILIES, GATE_VERSION, GATES, Gate, gate_without
 from replay.gate.thresholds import Thresholds
 
+MOST_REASONS = 64  # a verdict tells why; it is no copy of the answer
+
 __all__ = [
     "CODES",
     "DEFAULT_GATE",
@@ -58,7 +60,7 @@ def judge_answer(task: ReplayTask, bundle: Bundle, answer: Answer, gate: Gate = 
             for reason in _objecting(rule.check(case), gate)
         ]
         if reasons:
-            return _verdict(gate, case, reasons)
+            return _verdict(gate, case, reasons[:MOST_REASONS])
     return _verdict(gate, case, [])
 
 

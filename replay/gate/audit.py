@@ -16,7 +16,7 @@ from replay.gate.spans import Span
 
 SCORER = "containment.v1"
 MOST_FINDINGS = 32
-LONGEST_CLAIM = 4000
+LONGEST_CLAIM = 2500
 
 
 def audit(case: Case) -> tuple[ClaimAudit, ...]:

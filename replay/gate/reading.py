@@ -16,7 +16,7 @@ from typing import NamedTuple
 from replay import values
 from replay.gate.lexicon import FUNCTION, GENERIC, MARKERS, PHRASE_STARTS, PHRASES, canonical, spoken
 
-MAX_ATOMS = 6000  # of one text; the bounds on the form let no longer claim through, a record may be longer
+MAX_ATOMS = 4000  # of one text; the bounds on the form let no longer claim through, a record may be longer
 
 _ATOM = re.compile(
     rf"""

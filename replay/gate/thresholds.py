@@ -29,7 +29,7 @@ class Thresholds:
     replaced_words: int = 1
     restated_share: float = 0.5
     repeats: int = 2
-    claim_chars: int = 4000
+    claim_chars: int = 2500
     value_chars: int = 160
-    answer_chars: int = 40_000
+    answer_chars: int = 24_000
     findings: int = 32

@@ -27,7 +27,7 @@ TEXTS = st.lists(
 
 
 @pytest.mark.parametrize(("remembered", "chunk"), [(1 << 21, 1 << 22), (0, 1), (2, 5)])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(TEXTS)
 def test_bulk_encoding_gives_the_sets_of_the_tokenizer(remembered: int, chunk: int, texts: list[str]) -> None:
     """Any text, whatever was remembered of the words before, and however many are taken at a time."""
@@ -100,7 +100,7 @@ def test_what_cannot_be_built_is_refused() -> None:
         list(build(RECORDS).serialise(np.zeros(2, dtype=np.int64)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.builds(
