@@ -208,7 +208,7 @@ def shape(word: str) -> Literal["capitals", "camel", "lower"]:
 def occurs(value: Value, text: str) -> bool:
     """Does the value stand in the text, in whatever spelling?"""
     if value.kind == "number":
-        return any(value.same(other) for other in _numbers(text, bare_words=True))
+        return any(value.same(_number(match)) for match in _NUMERIC.finditer(text))
     if value.kind in ("boolean", "none"):
         return any(value.same(word(token)) for token in re.findall(r"\w+", text))
     written = value.text.lower()

@@ -35,7 +35,7 @@ _ERROR = re.compile(r"(?:Error|Exception|Warning|Failure|Fault)$")
 _INDEFINITE = re.compile(r"(?:^|:\s)an?\s", re.IGNORECASE)
 _MILLISECONDS = re.compile(r"\d\s*(?:ms|milliseconds?)\b", re.IGNORECASE)
 # From how many common words on, and from which share of the task's, a claim answers the task in the task's own words.
-_SHARED = 3
+_SHARED = 2
 _STATED = re.compile(r"\b(?:that|whether)\b", re.IGNORECASE)
 _SHARED_SHARE = 0.5
 _UNITS = re.compile(r"[a-z]", re.IGNORECASE)
@@ -54,10 +54,15 @@ def pass_is_shown(case: Case) -> list[Reason]:
     if case.answer.verdict is not Ruling.PASS:
         return []
     reasons = _comparisons(case, want_same=True)
-    quotes = "\n".join(span.quote for finding in case.answer.findings for span in case.spans(finding))
+    quoted = dict.fromkeys(span.quote for finding in case.answer.findings for span in case.spans(finding))
     for literal in values.asserted(case.task.text):
         # A value has to stand in the quoted line itself; a name may stand in what encloses it.
-        if not values.occurs(literal, case.cited if literal.kind == "word" else quotes):
+        is_name = literal.kind == "word" and values.IDENTIFIER.fullmatch(literal.text) is not None
+        if is_name:
+            shown = values.stands_whole(literal.text.lower(), case.cited)
+        else:
+            shown = any(values.occurs(literal, text) for text in ([case.cited] if literal.kind == "word" else quoted))
+        if not shown:
             reasons.append(
                 Reason(
                     rule="verdict.pass_without_literal",
@@ -176,7 +181,10 @@ def fail_is_shown(case: Case) -> list[Reason]:
     compared = [finding for finding in case.answer.findings if finding.expected and finding.found]
     quotes = [span.quote for finding in compared for span in case.spans(finding)]
     for literal in values.asserted(case.task.text):
-        spoken_of = any(literal.same(values.parse(finding.expected or "")) for finding in compared)
+        spoken_of = any(
+            literal.same(values.parse(finding.expected or "")) or values.occurs(literal, finding.claim)
+            for finding in case.answer.findings
+        )
         if literal.kind != "word" and not spoken_of and not any(values.occurs(literal, quote) for quote in quotes):
             # "In Celery 5 the retries are 3": to refute the 5 by a line about retries would be to miss the claim.
             reasons.append(

@@ -129,7 +129,8 @@ def blocking(text: str, among: Sequence[str] = SIGNS) -> Iterator[str]:
         return
     for sentence in _SENTENCE.split(text, maxsplit=_MOST)[:_MOST]:
         clipped = sentence[:_LONGEST].strip()
-        if _reports(clipped) or _reports(_LEAD.sub("", clipped, count=1)):
+        lead = _LEAD.match(clipped)
+        if _reports(clipped) or (lead is not None and _reports(clipped[lead.end() :])):
             yield clipped
 
 

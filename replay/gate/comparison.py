@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import takewhile
 
 from replay.contracts import Finding
@@ -45,6 +46,9 @@ _INTRODUCTION = re.compile(
     r"(?: (?:says?|states?|reads?|notes?|specifies|explains|documents)(?: that)?)?"
     r"(?:\s?[:,]| (?:--?|\u2013|\u2014)| (?:says?|states?|reads?|notes?|specifies|explains|documents)(?: that)?) "
 )
+
+
+_Ranges = tuple[list[int], list[int]]
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ class Comparison:
     @cached_property
     def given_names(self) -> tuple[tuple[str, int, int], ...]:
         """The same of the source."""
-        return _names(self.source.text)
+        read_so_far = self.source.atoms[-1].end if self.source.atoms else 0
+        return _names(self.source.text[:read_so_far])
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -130,15 +135,15 @@ class Comparison:
 
     def exempt(self, atom: Atom) -> bool:
         """Is the atom part of a place, which is judged on its own?"""
-        return any(place.start <= atom.start < place.end for place in self.places)
+        return _covers(self._place_ranges, atom.start)
 
     def strict(self, atom: Atom) -> bool:
         """Is the atom part of a name or of a quoted text? Such words have no synonyms."""
-        return any(start <= atom.start < end for _, start, end in self.names)
+        return _covers(self._name_ranges, atom.start)
 
     def strictly_given(self, atom: Atom) -> bool:
         """Is an atom of the source part of a name or of a quoted text?"""
-        return any(start <= atom.start < end for _, start, end in self.given_names)
+        return _covers(self._given_ranges, atom.start)
 
     def kept(self, part: Part, edit: Edit) -> list[Atom]:
         """What the source says in an edit, without the clauses that the claim leaves out as a whole.
@@ -153,9 +158,21 @@ class Comparison:
         """Do the cited spans, or the names that their records go by, say this word?"""
         return atom.key in self.quoted or atom.key in self.subject
 
+    @cached_property
+    def _place_ranges(self) -> _Ranges:
+        return [place.start for place in self.places], [place.end for place in self.places]
+
+    @cached_property
+    def _name_ranges(self) -> _Ranges:
+        return [start for _, start, _ in self.names], [end for _, _, end in self.names]
+
+    @cached_property
+    def _given_ranges(self) -> _Ranges:
+        return [start for _, start, _ in self.given_names], [end for _, _, end in self.given_names]
+
     def introduces(self, atom: Atom) -> bool:
         """Is the atom part of the name by which the claim begins (`json.loads: …`), and which its source leaves out?"""
-        return atom.start < self._introduction and any(start <= atom.start < end for _, start, end in self.names)
+        return atom.start < self._introduction and self.strict(atom)
 
     @cached_property
     def _introduction(self) -> int:
@@ -189,6 +206,13 @@ class Comparison:
         return Part(piece, source, align(piece, source))
 
 
+def _covers(ranges: _Ranges, at: int) -> bool:
+    """Does one of the ranges, which follow each other, hold this place?"""
+    starts, ends = ranges
+    number = bisect_right(starts, at) - 1
+    return number >= 0 and at < ends[number]
+
+
 def is_verbatim(finding: Finding, spans: Sequence[Span]) -> bool:
     """Is the claim its quote, word by word, after no more than the name of the cited record? Then all is backed."""
     if len(spans) != 1:
@@ -209,6 +233,7 @@ def compare(finding: Finding, spans: Sequence[Span], asked: str) -> Comparison:
     return Comparison(finding, tuple(spans), read(finding.claim), tuple(places(finding.claim)), subject, asked)
 
 
+@lru_cache(maxsize=64)  # as `read`
 def _names(text: str) -> tuple[tuple[str, int, int], ...]:
     return tuple(
         (match[0], match.start(), match.end())

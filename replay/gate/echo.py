@@ -14,11 +14,15 @@ def is_about_the_task(case: Case) -> list[Reason]:
     named = [name.text.lower() for name in case.named]
     about = set() if named else {token for token in query_tokens(case.task.text) if len(token) > 1}
     for finding, spans in case.claims:
-        held = "\n".join(f"{span.names}\n{span.quote}" for span in spans)
         if named:
-            held = held.lower()
-            spoken = any(values.stands_whole(name, held) for name in named if name in held)
+            spoken = any(
+                name in held and values.stands_whole(name, held)
+                for span in spans
+                for held in (span.names.lower(), span.quote.lower())
+                for name in named
+            )
         else:
+            held = "\n".join(f"{span.names}\n{span.quote}" for span in spans)
             spoken = not about or bool(about & (tokens(held) | tokens(finding.claim)))
         if not spoken:
             reasons.append(

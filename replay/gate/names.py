@@ -17,6 +17,7 @@ from replay.statements import names_given
 _IDENTIFIER = re.compile(r"[\w./:@-]+(?:\(\))?")
 # One line that gives a value: `name = …`, `name: type = …`, `'name': …`; and no sentence.
 _ASSIGNMENT = re.compile(r"\s*(?:[\w.\[\]]+\s*(?::[^=\n]{1,80})?=(?!=)|['\"][\w.-]+['\"]\s*:)[^\n]*(?<![.!?])\s*$")
+_MOST_PARTS = 20
 _QUOTES = "`\"'"
 
 
@@ -136,7 +137,7 @@ def _holds(text: str, name: str) -> bool:
     if values.stands_whole(name, text):
         return True
     parts = [part for part in re.split(r"[./:@()\s]+", name) if part]
-    return len(parts) > 1 and "//" not in name and all(values.stands_whole(part, text) for part in parts)
+    return 1 < len(parts) <= _MOST_PARTS and "//" not in name and all(values.stands_whole(part, text) for part in parts)
 
 
 def _is_name(name: str, head: str) -> bool:

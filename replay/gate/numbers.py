@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from replay import values
-from replay.contracts import Reason
+from replay.contracts import Reason, Ruling
 from replay.gate.alignment import Edit
 from replay.gate.case import Case
 from replay.gate.comparison import Comparison, Part
@@ -27,6 +27,7 @@ _CHANGE = frozenset(
     """.split()  # noqa: SIM905  as in the lexicon
 )
 _PAST = frozenset("was were from before formerly previously originally nolonger older old earlier former until".split())  # noqa: SIM905  as in the lexicon
+_COUNTS_NOTHING = frozenset(["default", "defaults", "value", "set", "read"])
 _NEAR = 5
 
 
@@ -39,6 +40,8 @@ def numbers_are_cited(case: Case) -> list[Reason]:
                 for atom in edit.said:
                     if atom.kind != "number" or comparison.exempt(atom) or _in_known_name(comparison, atom):
                         continue
+                    if case.answer.verdict is Ruling.FAIL and atom.key in comparison.task:
+                        continue  # a refusal names what it refuses
                     reason = _judge(comparison, part, edit, atom)
                     if reason:
                         reasons.append(reason)
@@ -220,7 +223,12 @@ def _seconds_agree(comparison: Comparison, part: Part, atom: Atom, bare: Atom) -
 def _counted(atoms: tuple[Atom, ...], number: Atom) -> Atom | None:
     at = atoms.index(number) + 1
     following = atoms[at] if at < len(atoms) else None
-    if following is not None and following.kind == "word" and following.clause == number.clause:
+    if (
+        following is not None
+        and following.kind in ("word", "generic")
+        and following.text not in _COUNTS_NOTHING
+        and following.clause == number.clause
+    ):
         return following
     return None
 

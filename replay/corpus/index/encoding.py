@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -22,6 +21,11 @@ MAX_WORDS = 1 << 21
 CHUNK = 1 << 22
 """Words of texts that numpy takes at a time."""
 
+MAX_KEPT = 1 << 16
+"""Words whose hashes are kept for the next encoder, since small segments are made one after the other. The first words
+stay: they are the commonest, and a cache that evicts costs more than it saves when there are millions."""
+
+_KEPT: dict[str, bytes] = {}
 _HALF = np.uint64(32)
 _LOW = np.uint64((1 << 32) - 1)
 
@@ -102,10 +106,14 @@ class _Words(dict[str, int]):
         return number
 
 
-@lru_cache(maxsize=1 << 16)  # for small segments, which are made one after the other of much the same words
 def _hashes(word: str) -> bytes:
     """The hashes of the tokens of a word, 8 bytes each."""
-    return b"".join([blake2b(form.encode(), digest_size=8).digest() for form in expand(word)])
+    hashes = _KEPT.get(word)
+    if hashes is None:
+        hashes = b"".join([blake2b(form.encode(), digest_size=8).digest() for form in expand(word)])
+        if len(_KEPT) < MAX_KEPT:
+            _KEPT[word] = hashes
+    return hashes
 
 
 def _chunks(counts: NDArray[np.uint32]) -> Iterator[tuple[int, int, int, int]]:
