@@ -75,3 +75,22 @@ def test_the_value_of_a_name_may_hold_commas_in_brackets() -> None:
     """The value ends at the comma that ends it, not at the first one."""
     line = "lost_wait=Option(10.0, type='float', old={'worker_lost_wait'}), retries=7"
     assert said(line, "5", "Verify that lost wait is 30 seconds.") == ["10.0"]
+
+
+@pytest.mark.parametrize(
+    ("line", "like", "expected"),
+    [
+        pytest.param("from kombu.exceptions import EncodeError, OperationalError", "EncodeError", [], id="import"),
+        pytest.param("count = max(w.concurrency, 1) * w.multiplier", "1", [], id="argument of max"),
+        pytest.param("'shuffle': shufflecycle,", "shuffle", ["shufflecycle"], id="key of a mapping"),
+        pytest.param("threads = conf.get('threads', 'solo')", "solo", ["solo"], id="key that is asked for"),
+        pytest.param("queue_durable = queue_durable", "durable", [], id="name given to itself"),
+        pytest.param("table = Option(type='dict', old={'tables'})", "json", [], id="what an option says of itself"),
+        pytest.param("path: dict[str, FieldInfo] = {}", "SettingsError", [], id="type"),
+        pytest.param("table_names = Option({}, type='dict')", "None", [], id="nothing against a none"),
+        pytest.param("table_limit = 5", "None", ["5"], id="a value against a none"),
+    ],
+)
+def test_names_keys_and_types_are_no_values(line: str, like: str, expected: list[str]) -> None:
+    """What names a value, holds it or describes it is not the value."""
+    assert said(line, like) == expected

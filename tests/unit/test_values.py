@@ -58,3 +58,28 @@ def test_a_claim_commits_itself_to_its_numbers_quotes_and_identifiers() -> None:
         "task_create_missing_queues",
         "False",
     ]
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        ("Verify that the `format` option of the command line is `simple`.", ["simple"]),
+        ("Verify that `autostart` in supervisor defaults to 'unexpected'.", ["unexpected"]),
+        ("Verify that `task_default_queue` is celery unless something else is given.", ["celery"]),
+        ("Verify that `_DISCARDALL` of redis-py is VSIM.", ["VSIM"]),
+        ("Verify that 'strict' is the value of the errors of a stream.", ["strict"]),
+        ("Verify that a pool uses the `shuffle` strategy.", ["shuffle"]),
+        ("Verify that late acknowledgement is on by default.", ["on"]),
+        ("Verify that hmset was deprecated in 4.0.0.", ["4.0.0"]),
+    ],
+)
+def test_the_name_of_a_subject_is_not_the_value_that_is_claimed(claim: str, expected: list[str]) -> None:
+    """Of several quoted words the one that the claim says of the other is its value; versions are values."""
+    assert [value.text for value in values.claimed(claim)] == expected
+
+
+def test_a_part_of_a_longer_word_does_not_stand_in_a_text() -> None:
+    """Neither in front nor behind, and a text of one character is no trap."""
+    assert values.stands_whole("360", "timeout = 360,")
+    assert not values.stands_whole("360", "timeout = 3600")
+    assert not values.stands_whole("_" * 50, "_" * 5000)
