@@ -177,6 +177,7 @@ def is_not_stated_elsewhere(case: Case) -> list[Reason]:
                     for other in case.candidates
                     if other.quote != span.quote
                     and not is_conditional(other)
+                    and (not _DERIVED.search(case.task.text) or _CLASS.match(other.quote))
                     and any(expected.same(value) for value in stated(other.quote, expected, case.about))
                     and _share(subject, tokens(other.frame)) >= own - case.thresholds.rival_lead
                 ),
