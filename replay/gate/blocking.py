@@ -19,7 +19,7 @@ _STATE = (
 _DONE = (
     r"(?:implemented|present|found|located|met|satisfied|fulfilled|enforced|registered|covered|checked|validated|"
     r"verified|tested|in place|there|upheld|respected|honou?red|followed|called|wired up|complete|correct|"
-    r"available|included|defined anywhere|documented)"
+    r"included|defined anywhere|documented)"
 )
 _PROOF = (
     r"(?:check|checks|test|tests|verification|validation|assertion|step|requirement|build|audit|scan|gate|review|"
@@ -39,7 +39,8 @@ _REPORTS = re.compile(
     | \bcannot\ be\ (?:found|located|verified|confirmed)\b
     | \b(?:has|have|had)\ {_ADVERB}(?:been\ )?(?:failed|removed|broken|violated|dropped|disabled)\b
     | \b{_PROOF}\ {_ADVERB}(?:fails|failed|errored|breaks)\b
-    | \b(?:do|does|did)\ ?(?:not|n't)\ (?:exist|pass|hold|succeed|comply|conform|match|work(?=\s*[.!;]|\s*$))\b
+    | \b(?:do|does|did)\ ?(?:not|n't)\ (?:(?:exist|comply|conform)\b|(?:pass|hold|succeed|match|work)(?=\s*[.!;]|\s*$)
+      |match\ the\ (?:code|implementation|source|documentation|specification)\b)
     | \b(?:found|finds|returned|yielded|turned\ up|showed)\ nothing\b | \bnothing\ (?:was|is|were)\ found\b
     | \bno\ (?:[\w-]+\ ){{1,6}}?(?:was|were|is|are|could\ be|can\ be|has\ been|have\ been|exists?)\b
       (?:\ {_DONE}|\ (?:detected|seen|observed|given\ for))?

@@ -47,7 +47,7 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-"
     "\ufffb\U000e0000-\U000e007f]"
 )
-_ENDED = re.compile(r"""[.!?:;\u3002\uff01\uff1f\u2026)\]}>"'`\u201d\u2019*|]\s*$""")
+_ENDED = re.compile(r"""[.!?\u3002\uff01\uff1f\u2026][)\]}>"'`*\u201d\u2019]*\s*$""")
 _WORD = re.compile(r"\w")
 # A claim that ends in one of these goes on somewhere.
 _DANGLING = frozenset(
@@ -56,7 +56,7 @@ _DANGLING = frozenset(
     shall should than that the their then these this those to was were when where which while who whose will with would
     """.split()  # noqa: SIM905  as in the lexicon
 )
-_OPEN = re.compile(r"[,(\[{\-\u2013\u2014/]$")
+_OPEN = re.compile(r"[,:(\[{\-\u2013\u2014/]$")
 _TWINS = ("`", '"')
 _PAIRS = (("(", ")"), ("[", "]"), ("{", "}"))
 _COPIED = 3  # atoms at the end of a claim that follow its source word by word
@@ -244,6 +244,8 @@ def _broken_end(comparison: Comparison) -> str | None:
     part = comparison.parts[-1]
     last = part.claim[-1]
     rest = comparison.claim.text[last.end :].strip()
+    if rest in ("'", "\u2019") and comparison.claim.text.count(rest) % 2:
+        return f"it ends in {rest!r}"
     if rest:
         return f"it ends in {rest!r}" if _OPEN.search(rest) and not comparison.source.text.endswith(rest) else None
     there = part.alignment.at[-1]
@@ -257,6 +259,12 @@ def _cut_word(comparison: Comparison, part: Part, last: Atom) -> str | None:
     if last.kind == "word" and last.key not in comparison.subject:
         following = (*following, *comparison.source.atoms)
     longer = next((atom.text for atom in following if atom.text.startswith(last.text) and atom.text != last.text), None)
+    if (
+        longer is None
+        and last.kind == "word"
+        and re.search(rf"\b{re.escape(last.text)}\w", source := comparison.source.text, re.IGNORECASE)
+    ):
+        longer = None if re.search(rf"\b{re.escape(last.text)}\b", source, re.IGNORECASE) else last.text + "…"
     if longer is not None:
         return f"{last.text!r} is the beginning of {longer!r}"
     return f"it ends in {last.text!r}" if last.text in _DANGLING else None
@@ -264,10 +272,14 @@ def _cut_word(comparison: Comparison, part: Part, last: Atom) -> str | None:
 
 def _cut_clause(comparison: Comparison, part: Part, last: Atom, there: int) -> str | None:
     """Does the source go on, without a pause, behind the last word of a claim that copies it?"""
+    given = part.source[there]
+    if given.text != last.text and given.text.startswith(last.text) and last.kind == "word":
+        return f"{last.text!r} is the beginning of {given.text!r}"
     following = part.source[there + 1] if there + 1 < len(part.source) else None
     if following is None or following.sentence != part.source[there].sentence:
         return None
-    copied = part.alignment.at[-_COPIED:] == tuple(range(there - _COPIED + 1, there + 1))
+    length = min(_COPIED, max(2, len(part.claim)))
+    copied = part.alignment.at[-length:] == tuple(range(there - length + 1, there + 1))
     if following.clause != part.source[there].clause:
         # Prose that is cut at a comma has no full stop; what follows a value in code is no part of it.
         copied = copied and comparison.source.text.rstrip().endswith((".", "!", "?"))

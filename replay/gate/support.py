@@ -83,7 +83,8 @@ def _may_stand_for(comparison: Comparison, atom: Atom, part: Part, edit: Edit) -
         return False  # what is counted has no synonyms: `30 workers` are no `30 threads`
     said = {other.key for other in edit.said}
     return any(
-        other.kind == "word" and other.key not in said and not comparison.strictly_given(other) for other in edit.given
+        other.kind in ("word", "generic") and other.key not in said and not comparison.strictly_given(other)
+        for other in edit.given
     )
 
 

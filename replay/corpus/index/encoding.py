@@ -21,7 +21,7 @@ MAX_WORDS = 1 << 21
 CHUNK = 1 << 22
 """Words of texts that numpy takes at a time."""
 
-MAX_KEPT = 1 << 16
+MAX_KEPT = 1 << 18
 """Words whose hashes are kept for the next encoder, since small segments are made one after the other. The first words
 stay: they are the commonest, and a cache that evicts costs more than it saves when there are millions."""
 
