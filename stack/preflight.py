@@ -7,18 +7,20 @@ from collections.abc import Collection
 from replay.contracts import Tier
 from replay.corpus import snapshot
 from replay.errors import ModelFileError
+from replay.gate import gate_without
 from replay.models import catalogue, files, routing
 from replay.settings import Settings
 
 
 def check_needs(settings: Settings, wanted: Collection[str]) -> None:
-    """Look for the model files and the corpus that these programs need.
+    """Look for the model files and the corpus that these programs need, and for settings that would stop them.
 
     Raises:
-        ConfigurationError: A model's endpoint or key is missing or cannot be used.
+        ConfigurationError: A model's endpoint or key is missing or cannot be used, or the gate has no such rule.
         CorpusError: There is no corpus for the local worker.
         ModelFileError: The file of an embedded model is not here.
     """
+    gate_without(settings.gate_rules_off)
     for tier in Tier:
         name = routing.embedded_model(tier, settings)
         if name is not None and f"model-{tier}" in wanted:

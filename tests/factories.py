@@ -65,7 +65,7 @@ def make_bundle(
     return Bundle(
         corpus_version="corpus_test",
         tokenizer="tokens.v1",
-        passages=(Hit(record=record, score=1.0, scorer="containment.v1"),),
+        passages=(Hit(record=record, score=1.0, scorer="containment.v2"),),
         lines=shown,
     )
 

@@ -30,7 +30,8 @@ def run_worker(settings: Settings, role: str, concurrency: int | None = None, *,
         log_level: Of the worker's logging.
 
     Raises:
-        ConfigurationError: No such role, more than one writer, or no endpoint or key for the model of the role.
+        ConfigurationError: No such role, more than one writer, no such gate rule, or no endpoint or key for the model
+            of the role.
         BrokerUnavailable: The broker does not answer.
         CorpusError: A local worker finds no corpus.
         EvidenceError: The writer cannot take the log, or a write failed.

@@ -63,11 +63,16 @@ class Runtime:
 
     Args:
         settings: From the composition root.
+
+    Raises:
+        ConfigurationError: The gate is to leave out a rule that it has not.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.retriever = SharedRetriever(settings)
+        # Made before the first task: met in each task, a mistake in it would end a whole batch.
+        self._gate = gate_without(settings.gate_rules_off)
         self._made: _Here | None = None
 
     @property
@@ -85,8 +90,6 @@ class Runtime:
         if self._made is None or self._made.pid != os.getpid():
             client = connect(self.settings, patience=PATIENCE)
             limits = PromptLimits(exemplars=self.settings.exemplars_shown)
-            engine = Engine(
-                self.retriever, ModelClient(self.settings), limits, gate_without(self.settings.gate_rules_off)
-            )
+            engine = Engine(self.retriever, ModelClient(self.settings), limits, self._gate)
             self._made = _Here(os.getpid(), Desk(client, engine, self.settings.max_starts), Claims(client))
         return self._made

@@ -31,7 +31,6 @@ from replay.contracts import Record
 from replay.corpus.anatomy import anatomy
 from replay.corpus.index import blobs, hash_tokens
 from replay.corpus.tokens import TOKENIZER, expand, words
-from replay.errors import CorpusError
 
 MAGIC = b"replay-lines.v1\n"
 
@@ -67,17 +66,11 @@ class LineTable:
         Raises:
             CorpusError: The file is missing, cut or damaged, or another version of Replay wrote it.
         """
-        found = blobs.read(path, MAGIC, sha256=sha256)
-        tokenizer = found.about.get("tokenizer")
-        if tokenizer != TOKENIZER:
-            raise CorpusError(
-                f"corpus file {path} was built with tokenizer {tokenizer}, and this version has {TOKENIZER}",
-                hint=blobs.REBUILD_HINT,
-            )
-        try:
-            return cls(**{name: found.arrays[name] for name in _ARRAYS}, origins=tuple(found.about["origins"]))
-        except KeyError as error:
-            raise CorpusError(f"corpus file {path} is damaged: it lacks {error}", hint=blobs.REBUILD_HINT) from None
+        return blobs.open_as(path, MAGIC, cls._of, sha256=sha256)
+
+    @classmethod
+    def _of(cls, found: blobs.Blobs) -> LineTable:
+        return cls(**{name: found.arrays[name] for name in _ARRAYS}, origins=tuple(found.about["origins"]))
 
     def __len__(self) -> int:
         return len(self.first_row) - 1

@@ -10,9 +10,9 @@ With a fuser, both rankings are fused with that of the nearest vectors (`fusion`
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from replay.contracts import Bundle, Hit, Record, RecordKind, ReplayTask
@@ -28,6 +28,8 @@ from replay.corpus.scope import Origins
 from replay.corpus.snapshot import Group, Snapshot
 from replay.corpus.tokens import TOKENIZER, tokens
 from replay.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 PASSAGE_SCORER = "containment-line.v2"
 CANDIDATES_PER_PASSAGE = 16
@@ -172,8 +174,10 @@ class CurrentRetriever:
             fresh = snapshots.load(self._corpus_dir, version, reuse=opened) if version else opened
             # A compaction keeps the version and has other segments.
             if fresh.manifest != opened.manifest:
-                with suppress(VectorsMissing):
+                try:
                     self._retriever = self._over(fresh)
+                except VectorsMissing as error:
+                    logger.warning("%s serves on: %s", opened.version, error.message)
             self._seen = pointer
         return self._retriever
 

@@ -14,7 +14,7 @@ from replay.gate.case import Case
 from replay.gate.reading import Atom, read
 from replay.gate.spans import Span
 
-SCORER = "containment.v1"
+SCORER = "support.v1"
 MOST_FINDINGS = 32
 LONGEST_CLAIM = 2500
 

@@ -197,8 +197,10 @@ def test_without_vectors_a_bundle_has_the_bytes_that_it_always_had(tmp_path: Pat
     assert Bundle.model_validate(wire) == bundle
 
 
-def test_a_worker_waits_with_a_version_until_it_has_its_vectors(tmp_path: Path) -> None:
-    """It goes on with the one that it has, whole; `replay corpus embed` lets it go on to the next."""
+def test_a_worker_waits_with_a_version_until_it_has_its_vectors(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It goes on with the one that it has, whole, and says so; `replay corpus embed` lets it go on to the next."""
     embedder = StandInEmbedder()
     first = corpus(tmp_path)
     run.embed(tmp_path, embedder)
@@ -206,6 +208,7 @@ def test_a_worker_waits_with_a_version_until_it_has_its_vectors(tmp_path: Path) 
     second = snapshot.add([Record(record_id="new", kind=RecordKind.SOURCE, text="a new pool")], tmp_path)
     task = make_task("Verify that there is a new pool.")
     assert retriever.retrieve(task).corpus_version == first.version
+    assert f"{first.version} serves on" in caplog.text
     run.embed(tmp_path, embedder)
     bundle = retriever.retrieve(task)
     assert bundle.corpus_version == second.version

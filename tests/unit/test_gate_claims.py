@@ -254,6 +254,6 @@ def test_claims_about_code(claim: str, quote: str | None, rule: str | None) -> N
         first_line=10,
         last_line=13,
     )
-    given = Bundle(passages=(Hit(record=record, score=1.0, scorer="containment.v1"),))
+    given = Bundle(passages=(Hit(record=record, score=1.0, scorer="containment.v2"),))
     found = rules(said(claim, quote, "code"), task="Audit the values of net.pool.Pool", bundle=given)
     assert found == set() if rule is None else rule in found

@@ -15,7 +15,7 @@ def shown(*records: Record) -> Bundle:
     """A bundle whose every line is shown: L1, L2, … over all records."""
     lines = [(record, offset, text) for record in records for offset, text in enumerate(record.text.split("\n"))]
     return Bundle(
-        passages=tuple(Hit(record=record, score=1.0, scorer="containment.v1") for record in records),
+        passages=tuple(Hit(record=record, score=1.0, scorer="containment.v2") for record in records),
         lines=tuple(
             EvidenceLine(
                 line_id=f"L{number}",

@@ -152,6 +152,8 @@ def test_needs_are_told_before_a_start(settings: Settings) -> None:
     assert "corpus build" in corpus.value.hint
     snapshot.write([hit.record for hit in make_bundle().passages], settings.corpus_dir)
     check_needs(settings, {"worker-local", "broker"})
+    with pytest.raises(ConfigurationError, match="no rule"):
+        check_needs(settings.model_copy(update={"gate_rules_off": "binding.typo"}), set())
 
 
 def test_the_end_of_a_log(tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ def test_the_application_registers_exactly_the_tasks_of_the_topology(tmp_path: P
         assert app.amqp.router.route({}, task.value)["queue"].name == queue.value
 
 
+def test_a_gate_rule_that_there_is_not_stops_a_worker_before_its_first_task(tmp_path: Path) -> None:
+    """Met in each task, a mistyped setting would end a whole batch."""
+    with pytest.raises(ConfigurationError, match="no rule 'binding.typo'"):
+        make_app(Settings(data_dir=tmp_path, gate_rules_off="binding.typo"))
+
+
 @pytest.mark.parametrize("remote_control", [False, True])
 def test_remote_control_and_events_follow_one_setting(tmp_path: Path, remote_control: bool) -> None:
     """Off unless asked for; late acknowledgement, one message at a time and JSON always."""

@@ -15,17 +15,19 @@ import hashlib
 import json
 import math
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from replay.corpus.tokens import TOKENIZER
 from replay.errors import CorpusError
 
 Array = NDArray[Any]
+Opened = TypeVar("Opened")
 
 ALIGNMENT = 64
 MAGIC_BYTES = 16
@@ -62,6 +64,31 @@ def write(magic: bytes, arrays: Mapping[str, Array], about: Mapping[str, Any]) -
         yield from (content[start : start + _PIECE] for start in range(0, len(content), _PIECE))
         if padding := _aligned(array.nbytes) - array.nbytes:
             yield bytes(padding)
+
+
+def open_as(path: Path, magic: bytes, make: Callable[[Blobs], Opened], *, sha256: str) -> Opened:
+    """Map a file of arrays over tokens, verify it, and make of it what it is.
+
+    Args:
+        path: The file.
+        magic: What it must start with.
+        make: Takes what it needs by name.
+        sha256: Hex digest of the whole file.
+
+    Raises:
+        CorpusError: As `read`, or the file lacks something, or another version of Replay wrote it.
+    """
+    found = read(path, magic, sha256=sha256)
+    tokenizer = found.about.get("tokenizer")
+    if tokenizer != TOKENIZER:
+        raise CorpusError(
+            f"corpus file {path} was built with tokenizer {tokenizer}, and this version has {TOKENIZER}",
+            hint="Build the corpus again: replay corpus build.",
+        )
+    try:
+        return make(found)
+    except KeyError as error:
+        raise _damaged(path, f"it lacks {error}") from None
 
 
 def read(path: Path, magic: bytes, *, sha256: str) -> Blobs:

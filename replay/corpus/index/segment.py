@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from replay.corpus.index import blobs
 from replay.corpus.index.built import MAGIC
 from replay.corpus.index.hashing import hash_tokens
-from replay.corpus.tokens import TOKENIZER
-from replay.errors import CorpusError
 
 
 @dataclass(frozen=True)
@@ -89,17 +87,7 @@ class Segment:
         Raises:
             CorpusError: The file is missing, cut or damaged, or another version of Replay wrote it.
         """
-        found = blobs.read(path, MAGIC, sha256=sha256)
-        tokenizer = found.about.get("tokenizer")
-        if tokenizer != TOKENIZER:
-            raise CorpusError(
-                f"corpus file {path} was built with tokenizer {tokenizer}, and this version has {TOKENIZER}",
-                hint="Build the corpus again: replay corpus build.",
-            )
-        try:
-            return cls(path, found)
-        except KeyError as error:
-            raise CorpusError(f"corpus file {path} is damaged: it lacks {error}", hint=blobs.REBUILD_HINT) from None
+        return blobs.open_as(path, MAGIC, lambda found: cls(path, found), sha256=sha256)
 
     def __len__(self) -> int:
         return len(self.lengths)
