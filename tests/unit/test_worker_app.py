@@ -24,7 +24,7 @@ def test_the_application_registers_exactly_the_tasks_of_the_topology(tmp_path: P
 
 def test_a_gate_rule_that_there_is_not_stops_a_worker_before_its_first_task(tmp_path: Path) -> None:
     """Met in each task, a mistyped setting would end a whole batch."""
-    with pytest.raises(ConfigurationError, match="no rule 'binding.typo'"):
+    with pytest.raises(ConfigurationError, match=r"no rule 'binding.typo'"):
         make_app(Settings(data_dir=tmp_path, gate_rules_off="binding.typo"))
 
 
