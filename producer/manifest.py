@@ -148,8 +148,12 @@ def load(batches_dir: Path, batch_id: str) -> Batch:
 
 
 def known(batches_dir: Path) -> list[str]:
-    """Ids of all batches, the one accepted last first."""
-    manifests = sorted(batches_dir.glob(f"*/{_MANIFEST}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    """Ids of all batches, the one accepted last first.
+
+    The clock that dates files moves in steps of some milliseconds: batches of the same step come in order of id.
+    """
+    paths = batches_dir.glob(f"*/{_MANIFEST}")
+    manifests = sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, path.parent.name))
     return [path.parent.name for path in manifests]
 
 
