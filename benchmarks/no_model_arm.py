@@ -15,11 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from replay import answers, gate, identity
-from replay.contracts import Generation, ReplayTask, Ruling
+from replay import identity
+from replay.contracts import ReplayTask, Ruling, State
 from replay.corpus import snapshot, sources
 from replay.corpus.retrieval import SnapshotRetriever
 from replay.settings import Settings
+from replay.study import top_line
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("package:celery", "package:kombu", "package:redis")
@@ -76,14 +77,6 @@ def playbook_claims() -> list[Known]:
     return found
 
 
-def top_line_reply(schema: dict[str, Any]) -> str:
-    """What a model would write that always takes the first choice the schema offers."""
-    reply = _first_instance(schema)
-    for check in reply.get("checks", {}):
-        reply["checks"][check] = "pass"
-    return json.dumps(reply)
-
-
 def measure(name: str, claims: list[Known], retriever: SnapshotRetriever) -> Arm:
     """Judge the top line of each claim."""
     right = on_line = wrong = 0
@@ -97,20 +90,16 @@ def measure(name: str, claims: list[Known], retriever: SnapshotRetriever) -> Arm
             text=claim.text,
             checklist=claim.checklist,
         )
-        bundle = retriever.retrieve(task)
-        content = top_line_reply(answers.schema(task, bundle))
-        generation = Generation(
-            model="none", endpoint="none", response_format="json_schema", content=content, finish_reason="stop"
-        )
-        answer, verdict = gate.judge(task, bundle, generation)
-        if answer is None or not verdict.accepted:
+        run = top_line.audit(task, retriever)
+        answer = run.attempt.answer if run.attempt is not None else None
+        if answer is None or run.state is not State.ACCEPTED:
             continue
         if answer.verdict != claim.ruling:
             wrong += 1
             continue
         right += 1
         cite = answer.findings[0].cites[0]
-        on_line += (bundle.records()[cite.record_id].path, cite.quote) == (claim.path, claim.line)
+        on_line += (run.bundle.records()[cite.record_id].path, cite.quote) == (claim.path, claim.line)
     return Arm(name, len(claims), right, on_line, wrong, len(claims) - right - wrong)
 
 
@@ -132,22 +121,6 @@ def main() -> None:
     print(f"{'claims':20} {'count':>5} {'right':>6} {'on line':>8} {'wrong':>6} {'undecided':>10}")
     for arm in arms:
         print(f"{arm.claims:20} {arm.count:5} {arm.right:6} {arm.right_on_line:8} {arm.wrong:6} {arm.undecided:10}")
-
-
-def _first_instance(schema: dict[str, Any]) -> Any:
-    match schema:
-        case {"anyOf": [first, *_]}:
-            return _first_instance(first)
-        case {"const": value}:
-            return value
-        case {"enum": [value, *_]}:
-            return value
-        case {"properties": dict(properties)}:
-            return {name: _first_instance(part) for name, part in properties.items()}
-        case {"items": dict(items)}:
-            return [_first_instance(items)]
-        case _:
-            return ""
 
 
 def _rows(path: str) -> list[dict[str, Any]]:

@@ -18,11 +18,13 @@ from cli import (
     corpus,
     doctor,
     evidence,
+    gate,
     models,
     quickstart,
     results,
     run,
     stack,
+    study,
     submit,
     worker,
 )
@@ -72,6 +74,8 @@ app.command("ab")(ab.ab)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(gate.app, name="gate")
+app.add_typer(study.app, name="study")
 app.add_typer(broker.app, name="broker")
 
 

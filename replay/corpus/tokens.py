@@ -61,15 +61,18 @@ def words(text: str) -> list[str]:
 
 def expand(word: str) -> tuple[str, ...]:
     """The tokens of one word, whole form first."""
-    return _cached(word) if len(word) <= _LONGEST_CACHED else tuple(dict.fromkeys(_forms(word)))
+    return _cached(word) if len(word) <= _LONGEST_CACHED else tuple(dict.fromkeys(forms(word)))
 
 
 @lru_cache(maxsize=1 << 18)  # pure, and the same words come again and again
 def _cached(word: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_forms(word)))
+    return tuple(dict.fromkeys(forms(word)))
 
 
-def _forms(chunk: str) -> list[str]:
+def forms(chunk: str) -> list[str]:
+    """The tokens of one word as `expand` gives them, made anew, and some of them twice."""
+    if chunk.isalpha() and chunk.islower():
+        return [singular(chunk)]  # most words are plain, and need none of what follows
     if _NUMBER.fullmatch(chunk):
         return _number(chunk)
     if unit := _WITH_UNIT.fullmatch(chunk):
@@ -88,7 +91,7 @@ def _compound(chunk: str, joint: str) -> list[str]:
     if joint == ".":
         first = max(1, len(parts) - _MOST_SUFFIXES - 1)
         whole += [".".join(parts[start:]).lower() for start in range(first, len(parts) - 1)]
-    return [*whole, *(form for part in parts for form in _forms(part))]
+    return [*whole, *(form for part in parts for form in forms(part))]
 
 
 def _number(chunk: str) -> list[str]:

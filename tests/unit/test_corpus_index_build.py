@@ -150,3 +150,25 @@ def test_merging_refuses_two_records_of_one_id(tmp_path: Path) -> None:
     segments = [opened(build([entry("a", text)]), tmp_path / text) for text in ("x", "y")]
     with pytest.raises(CorpusError, match="'a'"):
         merge(segments, lambda *_: "a")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5, 1000])
+def test_words_kept_from_one_encoder_for_the_next_change_nothing(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever an encoder has met before, and however little of it is kept, a text has the tokens of the tokenizer."""
+    monkeypatch.setattr(encoding, "MAX_KEPT", kept)
+    monkeypatch.setattr(encoding, "MAX_WORDS", 7)
+    for texts in (
+        ["retry limits", "app.conf.task_serializer 3_600"],
+        ["limits of the pool", "", "Retry_Limits"],
+        ["x"],
+    ):
+        encoder = encoding.Encoder()
+        for text in texts:
+            encoder.add(text)
+        found = encoder.finish()
+        ends = np.cumsum(found.lengths).tolist()
+        for text, start, end in zip(texts, [0, *ends], ends, strict=False):
+            assert set(found.vocabulary[found.flat[start:end]].tolist()) == set(
+                hash_tokens(sorted(tokens(text))).tolist()
+            )
+        assert set(found.vocabulary.tolist()) == set(hash_tokens(sorted(set().union(*map(tokens, texts)))).tolist())

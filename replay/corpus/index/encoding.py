@@ -14,7 +14,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from replay.corpus.tokens import expand, words
+from replay.corpus.tokens import forms, words
 
 MAX_WORDS = 1 << 21
 """Words remembered at a time; beyond it they are forgotten and expanded anew, which bounds the memory."""
@@ -22,10 +22,9 @@ CHUNK = 1 << 22
 """Words of texts that numpy takes at a time."""
 
 MAX_KEPT = 1 << 18
-"""Words whose hashes are kept for the next encoder, since small segments are made one after the other. The first words
-stay: they are the commonest, and a cache that evicts costs more than it saves when there are millions."""
+"""Words kept for the next encoder, since small segments are made one after the other. The first words stay: they are
+the commonest."""
 
-_KEPT: dict[str, bytes] = {}
 _HALF = np.uint64(32)
 _LOW = np.uint64((1 << 32) - 1)
 
@@ -56,7 +55,7 @@ class Encoder:
     """Takes texts one by one, then gives the token sets of all."""
 
     def __init__(self) -> None:
-        self._words = _Words()
+        self._words = _KEPT.pop() if _KEPT else _Words()
         self._flat = array("I")
         self._counts = array("I")
 
@@ -70,13 +69,16 @@ class Encoder:
 
     def finish(self) -> Encoded:
         """The token sets of all texts. The encoder is used up."""
-        self._words.clear()
-        vocabulary, inverse = np.unique(np.frombuffer(self._words.hashes, dtype="<u8"), return_inverse=True)
-        tokens = inverse.astype(np.uint32)
-        widths = np.frombuffer(self._words.widths, dtype=np.uint32)
-        pointers = np.concatenate(([0], np.cumsum(widths, dtype=np.int64)))
-        counts = np.frombuffer(self._counts, dtype=np.uint32)
         flat = np.frombuffer(self._flat, dtype=np.uint32)
+        pointers, hashes = self._words.tables()
+        used = np.zeros(len(pointers) - 1, dtype=np.bool_)
+        used[flat] = True
+        of_used = np.repeat(used, np.diff(pointers))
+        tokens = np.zeros(len(hashes), dtype=np.uint32)
+        vocabulary, tokens[of_used] = np.unique(hashes[of_used], return_inverse=True)
+        self._words.trim()
+        _KEPT[:] = [self._words]
+        counts = np.frombuffer(self._counts, dtype=np.uint32)
         lengths = np.zeros(len(counts), dtype=np.uint32)
         parts = [np.zeros(0, dtype=np.uint32)]
         for first, last, start, end in _chunks(counts):
@@ -95,25 +97,36 @@ class _Words(dict[str, int]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hashes = bytearray()
-        self.widths = array("I")
+        self._hashes = bytearray()
+        self._widths = array("I")
 
     def __missing__(self, word: str) -> int:
-        hashes = _hashes(word)
-        self.hashes += hashes
-        number = self[word] = len(self.widths)
-        self.widths.append(len(hashes) // 8)
+        hashes = b"".join([blake2b(form.encode(), digest_size=8).digest() for form in forms(word)])
+        self._hashes += hashes
+        number = self[word] = len(self._widths)
+        self._widths.append(len(hashes) // 8)
         return number
 
+    def tables(self) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Where the hashes of each word begin, with one more for the end, and the hashes: copies of what there is."""
+        pointers = np.zeros(len(self._widths) + 1, dtype=np.int64)
+        np.cumsum(np.array(self._widths, dtype=np.uint32), out=pointers[1:])
+        return pointers, np.frombuffer(self._hashes, dtype="<u8").copy()
 
-def _hashes(word: str) -> bytes:
-    """The hashes of the tokens of a word, 8 bytes each."""
-    hashes = _KEPT.get(word)
-    if hashes is None:
-        hashes = b"".join([blake2b(form.encode(), digest_size=8).digest() for form in expand(word)])
-        if len(_KEPT) < MAX_KEPT:
-            _KEPT[word] = hashes
-    return hashes
+    def trim(self) -> None:
+        """Forget all but the first words."""
+        if len(self._widths) <= MAX_KEPT:
+            return
+        first = {word: number for word, number in self.items() if number < MAX_KEPT}
+        kept = MAX_KEPT if first else 0
+        self.clear()
+        self.update(first)
+        del self._hashes[8 * sum(self._widths[:kept]) :]
+        del self._widths[kept:]
+
+
+_KEPT: list[_Words] = []
+"""The words of the encoder that finished last; whoever begins takes them."""
 
 
 def _chunks(counts: NDArray[np.uint32]) -> Iterator[tuple[int, int, int, int]]:
