@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from replay import values
 from replay.contracts import Answer, Bundle, Cite, EvidenceLine, Finding, Record, ReplayTask
-from replay.corpus.tokens import query_tokens, tokens
+from replay.corpus.tokens import forms, query_tokens, tokens, words
 from replay.gate.comparison import Comparison, compare, is_verbatim
 from replay.gate.lexicon import canonical
 from replay.gate.spans import Span, find, head
@@ -135,4 +135,9 @@ _CAPITALISED = re.compile(r"(?<!^)\b[A-Z]\w{2,}")
 
 @lru_cache(maxsize=512)  # playbook records and much-asked passages come again from task to task
 def _tokens(text: str) -> frozenset[str]:
-    return frozenset(map(canonical, tokens(text)))
+    return frozenset().union(*map(_keys, set(words(text))))
+
+
+@lru_cache(maxsize=1 << 16)  # records differ, their words are mostly the same
+def _keys(word: str) -> tuple[str, ...]:
+    return tuple({canonical(token) for token in forms(word)})

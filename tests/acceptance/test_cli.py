@@ -219,7 +219,7 @@ def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_pa
         "status": (stack.env, ["status"]),
         "down": (elsewhere, ["down"]),
         "doctor": (stack.env, ["doctor", "--only", "broker"]),
-        "ab": (stack.env, ["ab", "-n", "1", file]),
+        "ab": (stack.env, ["ab", "-n", "1", "--tasks", file]),
         "models list": (stack.env, ["models", "list"]),
         "corpus build": (elsewhere, ["corpus", "build", tmp_path / "source"]),
         "corpus import": (elsewhere, ["corpus", "import", "data/playbooks/celery-playbook.jsonl"]),

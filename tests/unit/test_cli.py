@@ -212,17 +212,17 @@ def test_ab_names_bad_lines(settings: Settings, typed: Typed, monkeypatch: pytes
     furnish(settings)
     file = settings.data_dir / "tasks.jsonl"
     file.write_text("{\n")
-    code, printed, told = typed("ab", file)
+    code, printed, told = typed("ab", "--tasks", file)
     assert (code, printed) == (2, "")
     assert f"{file}:1: not JSON" in told
     file.write_text("")
-    code, _, told = typed("ab", file)
+    code, _, told = typed("ab", "--tasks", file)
     assert (code, "There is no task in" in told) == (2, True)
     file.write_text('{\n{"custom_id": "a", "task": "Verify that the visibility timeout is 1 hour."}\n')
     with ScriptedModel() as model:
         monkeypatch.setenv("REPLAY_BASE_URL", model.base_url)
-        code, printed, told = typed("ab", file, "--json")
-    assert (code, len(json.loads(printed))) == (1, 1)
+        code, printed, told = typed("ab", "--tasks", file, "--json")
+    assert (code, len(json.loads(printed)["tasks"])) == (1, 1)
     assert f"{file}:1: not JSON" in told
 
 
