@@ -32,6 +32,19 @@ class Settings(BaseSettings):
         3, ge=1, description="A task that was started this often without an end is poison and goes to the dead queue."
     )
     task_time_limit_s: int = Field(900, ge=10, description="Hard limit of one task in a worker, in seconds.")
+    max_outstanding: int = Field(
+        4096, ge=1, description="Records on the evidence stream from which on workers wait for the writer."
+    )
+    message_key: SecretStr | None = Field(
+        None,
+        description="Key of the HMAC that every message carries; a message without it never runs. Unset: unsigned.",
+    )
+    reconcile_interval_s: float = Field(
+        30.0, ge=1, description="How often the scheduler looks for runs that are owed and lie nowhere."
+    )
+    atomic_claim: bool = Field(
+        True, description="Off: Celery's own Redis transport, which loses messages when a worker is killed."
+    )
     remote_control: bool = Field(
         False, description="Turn on Celery's remote control and events, for `celery inspect` and Flower."
     )
@@ -60,6 +73,13 @@ class Settings(BaseSettings):
     escalation_slots: int = Field(1, ge=1, description="The same for the large model: this lane is narrow on purpose.")
     connect_timeout_s: float = Field(5.0, description="Time to connect to a model endpoint.")
     read_timeout_s: float = Field(300.0, description="Time without a byte from a model endpoint.")
+    escalation_fallbacks: str = Field(
+        "", description="Large models to ask in turn where the first one's breaker is open, with commas between."
+    )
+    breaker_failures: int = Field(
+        5, ge=1, description="Transport failures in a row after which an endpoint's lane stops taking messages."
+    )
+    breaker_pause_s: float = Field(30.0, ge=0.1, description="How long it stops before one request tries again.")
     transport_tries: int = Field(8, ge=1, description="HTTP requests for one generation before it counts as failed.")
     temperature: float = Field(0.0, ge=0, description="Sampling temperature of both tiers.")
     max_tokens: int = Field(320, ge=16, description="Upper bound of one answer.")
@@ -92,6 +112,20 @@ class Settings(BaseSettings):
     # Evidence
     writer_batch: int = Field(256, ge=1, description="Records that one fsync of the writer covers at most.")
     writer_linger_ms: int = Field(50, ge=0, description="How long the writer waits for a fuller batch.")
+
+    writer_lease_s: float = Field(
+        10.0,
+        ge=1,
+        description="A writer that has not renewed its lease for this long is replaced by the one that waits.",
+    )
+    evidence_segment_bytes: int = Field(
+        256 * 1024 * 1024, ge=4096, description="Size from which on the log begins a new segment."
+    )
+    checkpoint_records: int = Field(1000, ge=1, description="Records after which the log's state is signed.")
+    checkpoint_interval_s: float = Field(10.0, ge=0.1, description="Or seconds, where there is something new to sign.")
+    evidence_key: Path | None = Field(
+        None, description="Ed25519 private key (PEM) that signs checkpoints: `replay evidence keygen`. Unset: unsigned."
+    )
 
     @property
     def evidence_log(self) -> Path:
