@@ -18,9 +18,11 @@ from replay import values
 from replay.contracts import Answer, Bundle, Check, Cite, Finding, ReplayTask, Ruling
 from replay.corpus.tokens import query_tokens
 from replay.statements import stated
+from replay.values import Value
 
 NO_LINE = "none"
 _MAX_CHOICES = 24
+_CLASS = re.compile(r"\s*class\s+(?P<name>\w+)\s*\(")
 _FENCED = re.compile(r"^```(?:json)?\s*\n(.*?)\n?```$", re.DOTALL)
 
 
@@ -70,14 +72,7 @@ def _choices(task: ReplayTask, bundle: Bundle) -> list[dict[str, Any]]:
     for line in bundle.lines:
         found: dict[str, None] = {}
         for value in claimed:
-            found.update(
-                dict.fromkeys(
-                    candidate.text
-                    for candidate in stated(line.text, value, about)
-                    # Another word of the claim names its subject; it can neither confirm nor refute.
-                    if candidate.same(value) or not values.occurs(candidate, task.text)
-                )
-            )
+            found.update(dict.fromkeys(candidate.text for candidate in _deciding(line.text, value, about, task.text)))
         if found:
             choices.append(
                 _object(
@@ -89,6 +84,23 @@ def _choices(task: ReplayTask, bundle: Bundle) -> list[dict[str, Any]]:
                 )
             )
     return choices
+
+
+def _deciding(line: str, claimed: Value, about: frozenset[str], task: str) -> list[Value]:
+    """The values of a line that can confirm or refute the claimed one.
+
+    Where the claimed value itself stands there, no other value beside it refutes the claim. Another word of the claim
+    names its subject, and so does the name of a class in its own header; neither can decide.
+    """
+    candidates = stated(line, claimed, about)
+    if same := [candidate for candidate in candidates if candidate.same(claimed)]:
+        return same
+    header = _CLASS.match(line)
+    return [
+        candidate
+        for candidate in candidates
+        if not (values.occurs(candidate, task) or (header and candidate.text == header["name"]))
+    ]
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
