@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import ab_runs, console, samples, session
+from cli import ab_asking, ab_runs, console, samples, session
 from cli.ab_bar import AbBar
 from cli.ab_runs import Audited
 from cli.ab_study import Study, put_together
@@ -108,10 +108,12 @@ def _audit(
             if plan.from_evidence:
                 console.note(f"{plan.from_evidence} answers are in evidence already, {len(plan.questions)} to ask for")
             with AbBar(len(plan.questions)) as bar:
-                for one in ab_runs.ask(plan.questions, settings, engine, in_flight=in_flight):
+                for one in ab_asking.ask(plan.questions, settings, engine, in_flight=in_flight):
                     audited.append(one)
                     bar.done(one)
     except KeyboardInterrupt:
+        if not audited:
+            raise  # while the model was still being started: there is nothing to show
         return audited, False
     return audited, True
 

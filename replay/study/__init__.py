@@ -1,0 +1,1 @@
+"""Studies: what a set of tasks says of models, retrieval and gate. Pure: values in, numbers out."""
