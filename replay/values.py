@@ -197,8 +197,10 @@ def names(text: str) -> tuple[Value, ...]:
     return tuple(value for value in (*_special_words(text), *_capitals(text)) if value.kind == "word")
 
 
-def shape(word: str) -> Literal["capitals", "camel", "lower"]:
-    """How a word is written: a constant, a class, or anything else. Names of different shapes name different things."""
+def shape(word: str) -> Literal["capitals", "camel", "lower", "figures"]:
+    """How a word is written: a constant, a class, a version, or else. Different shapes name different things."""
+    if not any(char.isalpha() for char in word):
+        return "figures"
     letters = re.sub(r"[^A-Za-z]", "", word.rpartition(".")[2])
     if letters.isupper() and len(letters) > 1:
         return "capitals"

@@ -122,7 +122,12 @@ def test_an_output_of_another_form_is_the_models_fault(output: Any, told: str) -
         ({**LINE, "bundle": {"records": [{"id": "a", "kind": "x", "text": ""}]}}, "bundle.records.0.kind", "exemplar"),
         ({**LINE, "bundle": {"records": [LINE["bundle"]["records"][0]] * 2}}, "bundle", "two records have one id"),
         ({**LINE, "bundle": {"passages": [1]}}, "bundle.passages.0", "not an object"),
-        ({**LINE, "bundle": make_bundle().wire() | {"passages": []}}, "bundle.lines", "not in the bundle"),
+        ({**LINE, "bundle": make_bundle().wire() | {"passages": []}}, "bundle.lines.0", "not in the bundle"),
+        (
+            {**LINE, "bundle": make_bundle().wire() | {"lines": [make_bundle().lines[0].wire() | {"record_id": ""}]}},
+            "bundle.lines.0",
+            "of record ''",
+        ),
         ({**LINE, "label": {"accept": "yes"}}, "label.accept", "valid boolean"),
         ({key: LINE[key] for key in LINE if key != "output"}, "output", "missing"),
     ],
