@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from replay import values
 from replay.contracts import Answer, Bundle, Cite, EvidenceLine, Finding, Record, ReplayTask
-from replay.corpus.tokens import forms, query_tokens, tokens, words
+from replay.corpus.tokens import forms, query_tokens, words
 from replay.gate.comparison import Comparison, compare, is_verbatim
 from replay.gate.lexicon import canonical
 from replay.gate.spans import Span, find, head

@@ -13,7 +13,7 @@ from replay.contracts import Finding
 from replay.gate.alignment import Alignment, Edit, align
 from replay.gate.places import Place, places
 from replay.gate.reading import Atom, Reading, read
-from replay.gate.spans import Span, level
+from replay.gate.spans import Span, head, level
 
 # Of a source with several sentences those are compared that share most with the sentence of the claim.
 BEST_SENTENCES = 3
@@ -129,9 +129,11 @@ class Comparison:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The sentences of the claim, each aligned with the source."""
+        """The sentences of the claim that say something of the source, each aligned with it."""
         sources = self.source.sentences()
-        return tuple(self._part(piece, sources) for piece in _pieces(self.claim))
+        pieces = list(_pieces(self.claim))
+        saying = [piece for piece in pieces if not self._attributes(piece)]
+        return tuple(self._part(piece, sources) for piece in saying or pieces)
 
     def exempt(self, atom: Atom) -> bool:
         """Is the atom part of a place, which is judged on its own?"""
@@ -193,6 +195,20 @@ class Comparison:
         if any(name.lower() in source for name in named) or not _AFTER_OPENING.match(self.claim.text, end):
             return 0
         return end
+
+    def _attributes(self, piece: tuple[Atom, ...]) -> bool:
+        """Does a sentence say no more than whose words the others are: `"…" is what json.loads documents.`?"""
+        return all(
+            not atom.marker
+            and (atom.kind in ("function", "generic") or _covers(self._own_ranges, atom.start) or self.exempt(atom))
+            for atom in piece
+        )
+
+    @cached_property
+    def _own_ranges(self) -> _Ranges:
+        own = {name.lower() for span in self.spans for name in (span.record.title, head(span.record)) if name}
+        named = [(start, end) for name, start, end in self.names if name.strip("`\"'").lower() in own]
+        return [start for start, _ in named], [end for _, end in named]
 
     def _part(self, piece: tuple[Atom, ...], sources: list[tuple[Atom, ...]]) -> Part:
         opening, places = self._introduction, self.places

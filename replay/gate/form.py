@@ -224,7 +224,13 @@ def _loop(comparison: Comparison, most: int) -> str | None:
     pairs = list(pairwise(keys))
     if len(pairs) - len(set(pairs)) < _RUN - 1:
         return None  # a run that comes again brings its pairs of words again
-    atoms = [atom for atom in comparison.claim.atoms if not comparison.introduces(atom)]
+    # A long name is one word, however often it has to be named.
+    within = {
+        atom.start for _, start, end in comparison.names for atom in comparison.claim.atoms if start < atom.start < end
+    }
+    atoms = [atom for atom in comparison.claim.atoms if atom.start not in within and not comparison.introduces(atom)]
+    if len(atoms) < _RUN:
+        return None
     runs = Counter(zip(*([atom.key for atom in atoms[offset:]] for offset in range(_RUN)), strict=False))
     run, count = runs.most_common(1)[0]
     if count < 2:

@@ -34,7 +34,7 @@ GENERIC = frozenset(
     definition describe description doc docs docstring document documentation entry equal evidence example explain
     field file finding function guide keyword line list manual member mention method mode module name note object
     option package page parameter passage property quote read record reference report say set setting show signature
-    source specify state statement string text thing type value variable
+    source specify state statement string text thing type value variable word wording
     """.split()  # noqa: SIM905  as above
 )
 
