@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import cast
 
 import redis
 from pydantic import ValidationError
 
-from broker import evidence_stream
 from replay.contracts import DeadLetter
 from replay.identity import canonical_json
-from replay.topology import EVIDENCE_STREAM, Queue
+from replay.topology import Queue
 
 KEPT_BYTES = 64 * 1024
+
+_PAGE = 50
 
 
 def letter(queue: str, cause: str, payload: bytes) -> DeadLetter:
@@ -35,25 +38,25 @@ def wire(dead: DeadLetter) -> bytes:
     return canonical_json(dead.wire())
 
 
-def bury(client: redis.Redis, dead: DeadLetter) -> None:
-    """Put a letter on the dead queue and into the evidence, both or neither.
-
-    For a message that nobody holds. One that is claimed or in flight is buried by `Claims`, which lets go of it in the
-    same step.
-    """
-    with client.pipeline(transaction=True) as pipe:
-        pipe.lpush(Queue.DEAD.value, wire(dead))
-        pipe.xadd(EVIDENCE_STREAM, {evidence_stream.FIELD: wire(dead)})
-        pipe.execute()
-
-
 def waiting(client: redis.Redis, limit: int = 100) -> list[DeadLetter]:
     """The newest letters on the dead queue; what a stranger put there is shown as a letter about itself."""
     return [_read(item) for item in cast("list[bytes]", client.lrange(Queue.DEAD.value, 0, limit - 1))]
+
+
+def items(client: redis.Redis) -> Iterator[tuple[bytes, DeadLetter]]:
+    """Every letter on the dead queue with its bytes there, the newest first."""
+    start = 0
+    # Letters are put in front, which moves what was not read yet to later indexes and never past us.
+    while page := cast("list[bytes]", client.lrange(Queue.DEAD.value, start, start + _PAGE - 1)):
+        for item in page:
+            yield item, _read(item)
+        start += len(page)
 
 
 def _read(item: bytes) -> DeadLetter:
     try:
         return DeadLetter.model_validate_json(item)
     except ValidationError:
-        return letter(Queue.DEAD.value, "not a dead letter", item)
+        # From its bytes: whoever lists it can name it afterwards.
+        known = f"dead_{hashlib.sha256(item).hexdigest()[:24]}"
+        return letter(Queue.DEAD.value, "not a dead letter", item).model_copy(update={"id": known})

@@ -4,6 +4,8 @@ Written by hand because it is 25 times as fast as Celery's own publishing. Read 
 bytes: kombu 5.7 takes a message off the list first and looks at it then, and a worker that stumbles over one exits, or
 reconnects for ever, and the message is gone. What `opened` accepts is rebuilt from the few fields that are checked, so
 nothing else in an envelope (links, callbacks, expiry, a foreign routing key) ever reaches Celery.
+
+Where messages are signed (`broker.signing`), the signature of the body stands in a header of the envelope.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Any
 
 import redis
 
+from broker.signing import HEADER, UNSIGNED, Keyring
+from replay.contracts import Tier
 from replay.topology import ROUTES, Queue, TaskName
 
 MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
@@ -27,8 +31,19 @@ CHUNK = 500
 TASK_OF: dict[Queue, TaskName] = {queue: name for name, queue in ROUTES.items()}
 
 
+_TIER_OF = {Queue.LOCAL: Tier.LOCAL, Queue.ESCALATION: Tier.ESCALATION}
+
+
 class EnvelopeFault(ValueError):
     """The bytes are no message that may run; the text says why."""
+
+    cause = "envelope"
+
+
+class SignatureFault(EnvelopeFault):
+    """The message is not signed, or not by us."""
+
+    cause = "signature"
 
 
 @dataclass(frozen=True)
@@ -39,15 +54,17 @@ class Envelope:
     message_id: str
     payload: dict[str, Any]
 
-    def message(self, queue: str, tag: str) -> dict[str, Any]:
+    def message(self, queue: str, tag: str, keyring: Keyring = UNSIGNED) -> dict[str, Any]:
         """The kombu form, with `tag` as its delivery tag."""
         # ASCII only: JSON from a stranger may hold a lone surrogate, which UTF-8 cannot say.
-        body = json.dumps([[self.payload], {}, {}], separators=(",", ":"))
+        body = json.dumps([[self.payload], {}, {}], separators=(",", ":")).encode("ascii")
+        headers = {"lang": "py", "task": self.task_name.value, "id": self.message_id}
+        signature = keyring.sign(queue, self.message_id, body)
         return {
-            "body": base64.b64encode(body.encode("ascii")).decode("ascii"),
+            "body": base64.b64encode(body).decode("ascii"),
             "content-encoding": "utf-8",
             "content-type": "application/json",
-            "headers": {"lang": "py", "task": self.task_name.value, "id": self.message_id},
+            "headers": headers if signature is None else headers | {HEADER: signature},
             "properties": {
                 "correlation_id": self.message_id,
                 "delivery_info": {"exchange": "", "routing_key": queue},
@@ -56,17 +73,18 @@ class Envelope:
             },
         }
 
-    def sealed(self, queue: str) -> bytes:
-        """The bytes that lie on a queue."""
-        return json.dumps(self.message(queue, str(uuid.uuid4())), separators=(",", ":")).encode()
+    def sealed(self, queue: str, keyring: Keyring = UNSIGNED) -> bytes:
+        """The bytes that lie on a queue, signed where there are keys."""
+        return json.dumps(self.message(queue, str(uuid.uuid4()), keyring), separators=(",", ":")).encode()
 
 
-def opened(item: bytes, queue: Queue) -> Envelope:
+def opened(item: bytes, queue: Queue, keyring: Keyring = UNSIGNED) -> Envelope:
     """Read the bytes of one message that lay on `queue`.
 
     The properties are not looked at: they are kombu's bookkeeping, and the queue is known from where the bytes lay.
 
     Raises:
+        SignatureFault: There are keys, and the body bears the signature of none of them.
         EnvelopeFault: Not JSON, a needed field missing or of the wrong type, a foreign task, or too large.
     """
     if len(item) > MAX_ENVELOPE_BYTES:
@@ -84,7 +102,16 @@ def opened(item: bytes, queue: Queue) -> Envelope:
         raise EnvelopeFault("headers.compression: compressed bodies are not read")
     if message.get("content-type") != "application/json":
         raise EnvelopeFault(f"content-type: {message.get('content-type')!r:.80}, only application/json is read")
-    return Envelope(TASK_OF[queue], message_id, _argument(message))
+    body = _body(message)
+    # Before the body is parsed: what is not ours is not read any further.
+    if (fault := keyring.fault(queue.value, message_id, body, headers.get(HEADER))) is not None:
+        raise SignatureFault(fault)
+    return Envelope(TASK_OF[queue], message_id, _argument(body))
+
+
+def tier_of(queue: Queue) -> Tier:
+    """The tier whose attempts the messages of a queue ask for."""
+    return _TIER_OF[queue]
 
 
 def run_id_of(item: bytes) -> str | None:
@@ -97,20 +124,26 @@ def run_id_of(item: bytes) -> str | None:
 
 
 def publish(
-    client: redis.Redis, queue: str, messages: Iterable[tuple[TaskName, str, dict[str, Any]]], *, chunk: int = CHUNK
+    client: redis.Redis,
+    queue: str,
+    messages: Iterable[tuple[TaskName, str, dict[str, Any]]],
+    *,
+    chunk: int = CHUNK,
+    keyring: Keyring = UNSIGNED,
 ) -> int:
     """Put messages on a queue, many to a command, and return how many.
 
-    A crash or a lost connection in the middle leaves whole chunks: enqueuing the same again is harmless, since effects
-    carry the attempt's identity.
+    A crash or a lost connection in the middle leaves whole chunks: enqueuing the same again costs nothing, since a
+    worker drops a message whose attempt is made or being made (`broker.claims.Claims.begin`).
 
     Args:
         client: The broker.
         queue: Name of the list.
         messages: Task name, message id `<run_id>:<tier>` and payload of each, oldest first.
         chunk: Messages that one command carries.
+        keyring: Signs them.
     """
-    sealed = (Envelope(name, message_id, payload).sealed(queue) for name, message_id, payload in messages)
+    sealed = (Envelope(name, message_id, payload).sealed(queue, keyring) for name, message_id, payload in messages)
     total = 0
     for batch in _chunks(sealed, chunk):
         client.lpush(queue, *batch)
@@ -132,17 +165,23 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _argument(message: dict[str, Any]) -> dict[str, Any]:
+def _body(message: dict[str, Any]) -> bytes:
+    """The exact bytes of the call that the message makes."""
     body = message.get("body")
     if not isinstance(body, str):
         raise EnvelopeFault("body: missing or not a text")
     properties = message.get("properties")
     encoding = properties.get("body_encoding") if isinstance(properties, dict) else None
     try:
-        if encoding == "base64":
-            body = base64.b64decode(body, validate=True)
-        call = json.loads(body, parse_constant=_refuse_constant)
-    except (binascii.Error, ValueError, RecursionError) as error:
+        return base64.b64decode(body, validate=True) if encoding == "base64" else body.encode("utf-8", "surrogatepass")
+    except (binascii.Error, ValueError) as error:
+        raise EnvelopeFault(f"body: {error}") from None
+
+
+def _argument(body: bytes) -> dict[str, Any]:
+    try:
+        call = json.loads(body.decode("utf-8", "surrogatepass"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         raise EnvelopeFault(f"body: {error}") from None
     match call:
         case [[dict() as payload], dict() as keywords, *_] if not keywords:

@@ -2,6 +2,9 @@
 
 An append is one atomic command. What the writer has read and not yet acknowledged stays on the group's pending list, so
 the pending list is the lease: a writer that comes back reads its own pending entries first.
+
+Where messages are signed, an entry carries the signature of its record. One whose signature does not hold is read as a
+dead letter.
 """
 
 from __future__ import annotations
@@ -9,14 +12,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
 from redis.exceptions import ResponseError
 
+from broker import dead
+from broker.signing import UNSIGNED, Keyring
+from replay.contracts import DeadLetter
 from replay.topology import EVIDENCE_STREAM, WRITER_GROUP
 
 FIELD = "record"
+SIGNATURE = "signature"
+
+_PAGE = 500
+# The name of a writer that holds nothing is forgotten after a day.
+_FORGET_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True)
@@ -27,9 +39,17 @@ class Entry:
     record: bytes
 
 
-def append(client: redis.Redis, record: bytes) -> None:
-    """Append one record. Inside a pipeline or script, `XADD` the same field to `EVIDENCE_STREAM`."""
-    client.xadd(EVIDENCE_STREAM, {FIELD: record})
+def append(client: redis.Redis, record: bytes, keyring: Keyring = UNSIGNED) -> None:
+    """Append one record, signed where there are keys. A script `XADD`s the same fields to `EVIDENCE_STREAM`."""
+    fields: dict[Any, Any] = {FIELD: record}
+    if (signature := signature_of(record, keyring)) is not None:
+        fields[SIGNATURE] = signature
+    client.xadd(EVIDENCE_STREAM, fields)
+
+
+def signature_of(record: bytes, keyring: Keyring) -> str | None:
+    """The signature that an entry with this record carries."""
+    return keyring.sign(EVIDENCE_STREAM, "", record)
 
 
 def backlog(client: redis.Redis) -> int:
@@ -42,11 +62,13 @@ class EvidenceStream:
 
     Args:
         client: The broker.
-        consumer: Name of this writer in the group. The same name after a restart finds its own pending entries.
+        consumer: Name of this writer in the group. The same name finds its own pending entries again.
+        keyring: Proves what is read.
     """
 
-    def __init__(self, client: redis.Redis, consumer: str) -> None:
+    def __init__(self, client: redis.Redis, consumer: str, keyring: Keyring = UNSIGNED) -> None:
         self._client = client
+        self._keyring = keyring
         self._consumer = consumer
         self._pending_from: bytes | None = b"0"
 
@@ -69,12 +91,34 @@ class EvidenceStream:
                 return entries
         return self._read_group(b">", count, block_ms or None)
 
-    def take_over(self, idle_ms: int, count: int) -> list[Entry]:
-        """Take pending entries of writers that have not acknowledged them for `idle_ms`: those are dead."""
-        reply: Any = self._client.xautoclaim(
-            EVIDENCE_STREAM, WRITER_GROUP, self._consumer, min_idle_time=idle_ms, count=count
-        )
-        return _entries(reply[1])
+    def inherit(self, idle_ms: int) -> int:
+        """Take the pending entries of other writers that have not acknowledged them for `idle_ms`.
+
+        They are read next, before anything new.
+
+        Returns:
+            How many there were.
+        """
+        taken = 0
+        for consumer in self._client.xinfo_consumers(EVIDENCE_STREAM, WRITER_GROUP):
+            name = consumer["name"].decode()
+            if name == self._consumer:
+                continue
+            if not consumer["pending"]:
+                if consumer["idle"] > _FORGET_MS:
+                    self._client.xgroup_delconsumer(EVIDENCE_STREAM, WRITER_GROUP, name)
+                continue
+            first: bytes = b"-"
+            while page := self._client.xpending_range(
+                EVIDENCE_STREAM, WRITER_GROUP, first, b"+", _PAGE, consumername=name, idle=idle_ms or None
+            ):
+                ids: list[Any] = [entry["message_id"] for entry in page]
+                self._client.xclaim(EVIDENCE_STREAM, WRITER_GROUP, self._consumer, idle_ms, ids, justid=True)
+                taken += len(ids)
+                first = b"(" + ids[-1]
+        if taken:
+            self.rewind()
+        return taken
 
     def acknowledge(self, entry_ids: Sequence[bytes]) -> None:
         """Forget entries that are in the log. In one transaction, so the length of the stream is the backlog."""
@@ -89,9 +133,27 @@ class EvidenceStream:
         streams: dict[Any, Any] = {EVIDENCE_STREAM: start}
         # RESP 2: a list of (stream, entries); None after an idle wait.
         reply: Any = self._client.xreadgroup(WRITER_GROUP, self._consumer, streams, count=count, block=block_ms)
-        return _entries(reply[0][1]) if reply else []
+        return _entries(reply[0][1], self._keyring) if reply else []
 
 
-def _entries(rows: list[Any]) -> list[Entry]:
+def _entries(rows: list[Any], keyring: Keyring) -> list[Entry]:
     # A row without fields is a pending entry that was deleted from the stream meanwhile.
-    return [Entry(entry_id, (fields or {}).get(FIELD.encode(), b"")) for entry_id, fields in rows]
+    return [_entry(entry_id, fields or {}, keyring) for entry_id, fields in rows]
+
+
+def _entry(entry_id: bytes, fields: dict[bytes, bytes], keyring: Keyring) -> Entry:
+    record = fields.get(FIELD.encode(), b"")
+    if not record:
+        return Entry(entry_id, record)
+    signature = fields.get(SIGNATURE.encode())
+    claimed = None if signature is None else signature.decode("utf-8", "replace")
+    fault = keyring.fault(EVIDENCE_STREAM, "", record, claimed)
+    return Entry(entry_id, record if fault is None else dead.wire(_unsigned(entry_id, record, fault)))
+
+
+def _unsigned(entry_id: bytes, record: bytes, fault: str) -> DeadLetter:
+    letter = dead.letter(EVIDENCE_STREAM, f"signature: {fault}", record)
+    # From the entry, its time too: read twice, it is one letter.
+    milliseconds = int(entry_id.partition(b"-")[0])
+    at = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return letter.model_copy(update={"id": f"dead_entry_{entry_id.decode()}", "recorded_at": at})

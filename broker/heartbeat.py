@@ -27,6 +27,8 @@ class Heartbeat:
         in_flight: Tasks that it works on now.
         started: Tasks that it started since it began; for the writer, records that it wrote.
         beat_at: Unix time of the beat, by the worker's clock.
+        state: Why it does not work although it lives: it stands by, its lane is paused, it waits for the writer. Empty
+            where it does.
     """
 
     worker: str
@@ -37,6 +39,7 @@ class Heartbeat:
     in_flight: int
     started: int
     beat_at: float = 0.0
+    state: str = ""
 
 
 def beat(client: redis.Redis, heartbeat: Heartbeat) -> None:
@@ -70,6 +73,8 @@ def _key(worker: str) -> str:
 
 def _read(values: dict[bytes, bytes]) -> Heartbeat:
     kinds: dict[str, Any] = {"int": int, "float": float, "str": str}
+    # A worker of an older version has no state.
+    texts = {name.decode(): value.decode("utf-8", "replace") for name, value in values.items()}
     return Heartbeat(
-        **{field.name: kinds[str(field.type)](values[field.name.encode()].decode()) for field in fields(Heartbeat)}
+        **{field.name: kinds[str(field.type)](texts.get(field.name, field.default)) for field in fields(Heartbeat)}
     )

@@ -12,14 +12,16 @@ from typing import Any, cast
 
 import redis
 
-from broker.claims import claim_key, consumers_key, index_key, unacked_key
+from broker.claims import MOVED_BACK, claim_key, consumers_key, index_key, unacked_key
 from broker.envelope import run_id_of
 from broker.evidence_stream import FIELD, backlog
+from replay.errors import UnavailableError
 from replay.topology import EVIDENCE_STREAM, ROUTES, Queue
 
 # kombu puts messages with a priority on lists of their own; ours have none, a stock producer's may.
 _PRIORITY_LISTS = tuple(f"\x06\x16{step}" for step in (3, 6, 9))
 _PAGE = 500
+_LOOKS = 8
 
 WORK = tuple(ROUTES.values())
 
@@ -61,15 +63,47 @@ def depths(client: redis.Redis) -> Depths:
     return Depths(waiting, in_flight, oldest, dead, backlog(client))
 
 
-def visible_run_ids(client: redis.Redis) -> set[str]:
-    """Every run that the broker holds: waiting, claimed, in flight, or as evidence on the way to the writer.
+@dataclass(frozen=True)
+class Look:
+    """What the broker held while it was looked at.
 
-    Read in the order in which messages move, so one that moves on meanwhile is seen where it arrives. One that is
-    handed back meanwhile may be missed; enqueuing it again is harmless.
+    Attributes:
+        began_at: Seconds, by the server.
+        run_ids: Every run that was waiting, claimed, in flight, or as evidence on the way to the writer.
     """
-    found = {run_id_of(item) for queue in WORK for item in _held(client, queue)}
-    found.update(_run_id_of_record(record) for record in _stream_records(client))
-    return {run_id for run_id in found if run_id is not None}
+
+    began_at: float
+    run_ids: frozenset[str]
+
+
+def look(client: redis.Redis) -> Look:
+    """See every run that the broker holds, so that what is not there was nowhere in it.
+
+    One look is enough. Everything is read in the order in which messages move, so one that moves on meanwhile is seen
+    where it arrives: a queue before the claims on it, claims before what is in flight, the local lane before the large
+    model's, all of it before the stream. Only a move back could pass the reader unseen; each of them is counted by the
+    script that makes it, and a look in which the count changed is made again. Whoever reads the evidence log *after*
+    the look misses nothing at all: an entry leaves the stream when it is in the log.
+
+    Raises:
+        UnavailableError: Messages were handed back during each of several looks.
+    """
+    for _ in range(_LOOKS):
+        seconds, microseconds = client.time()
+        moved = client.get(MOVED_BACK)
+        found = {run_id_of(item) for queue in WORK for item in _held(client, queue)}
+        found.update(_run_id_of_record(record) for record in _stream_records(client))
+        if client.get(MOVED_BACK) == moved:
+            return Look(seconds + microseconds / 1e6, frozenset(run_id for run_id in found if run_id is not None))
+    raise UnavailableError(
+        f"messages were handed back to their queues during each of {_LOOKS} looks at the broker",
+        hint="Workers die or give back one task after the other: see their logs. Then try again.",
+    )
+
+
+def visible_run_ids(client: redis.Redis) -> set[str]:
+    """Every run that the broker holds: see `look`."""
+    return set(look(client).run_ids)
 
 
 def purge(client: redis.Redis, queue: Queue) -> int:

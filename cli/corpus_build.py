@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +13,11 @@ from rich.table import Table
 from cli import console
 from cli.corpus_bar import CorpusBar
 from cli.corpus_compact import compact_in_background
-from cli.corpus_import import import_files
+from cli.corpus_import import Imported, Playbooks, read_files
 from replay.contracts import Record
 from replay.corpus import snapshot, sources
 from replay.corpus.fieldmap import FieldMap
+from replay.corpus.oneline import as_text
 from replay.corpus.snapshot import Snapshot
 from replay.corpus.sources.report import BuildReport
 from replay.errors import InputError
@@ -25,7 +26,6 @@ from replay.settings import Settings
 Verbose = Annotated[bool, typer.Option("--verbose", help="Name every file that was left out, and why.")]
 
 _PLAYBOOKS = (".jsonl", ".jsonl.gz")
-_PACKAGE = re.compile(r" \d\S*$")  # the version that follows a package's name
 
 
 def build(
@@ -41,8 +41,8 @@ def build(
     """
     settings = Settings()
     with CorpusBar() as bar:
-        readings = _readings(names, bar)
-        reason = " ".join(names)
+        readings = _readings(names, bar, settings)
+        reason = " ".join(map(as_text, names))
         made = snapshot.replace_sources(_records(readings), settings.corpus_dir, reason=reason, watcher=bar)
     reports = [reading.report for _, reading in readings]
     if as_json:
@@ -70,28 +70,31 @@ def add(
     Example: replay corpus add package:vine ../our-service data/playbooks/celery-playbook.jsonl
     """
     settings = Settings()
-    playbooks = [name for name in names if name.lower().endswith(_PLAYBOOKS)]
-    reports: list[BuildReport] = []
-    made: Snapshot | None = None
-    if read := [name for name in names if name not in playbooks]:
-        with CorpusBar() as bar:
-            readings = _readings(read, bar)
-            reason = " ".join(read)
-            made = snapshot.replace_origins(
-                _records(readings), settings.corpus_dir, _origins(readings), reason=reason, watcher=bar
-            )
-        reports = [reading.report for _, reading in readings]
-        if not as_json:
-            _print_reports(reports, verbose=verbose)
-            print_made(made, settings)
-    imported = import_files(playbooks, settings, FieldMap(), verbose=verbose) if playbooks else None
+    files = [name for name in names if name.lower().endswith(_PLAYBOOKS)]
+    with CorpusBar() as bar:
+        readings = _readings([name for name in names if name not in files], bar, settings)
+        held = read_files(files, FieldMap(), bar, verbose=verbose) if files else Playbooks()
+        made, merged = snapshot.grow(
+            _records(readings),
+            held.records,
+            settings.corpus_dir,
+            _origins(readings),
+            reason=" ".join(map(as_text, names)),
+            watcher=bar,
+        )
+    imported = Imported(made, merged, held)
+    reports = [reading.report for _, reading in readings]
     if as_json:
-        found = imported.wire() if imported else told(made) if made else {}
-        console.print_json({**found, "sources": [_wire(report) for report in reports]})
-    elif imported:
-        imported.print(settings, verbose=verbose)
+        console.print_json({**(imported.wire() if files else told(made)), "sources": [_wire(one) for one in reports]})
+    else:
+        if reports:
+            _print_reports(reports, verbose=verbose)
+        if files:
+            imported.print_merged(verbose=verbose)
+            console.out.print(f"playbooks: read {held.counts.records:,} records, {imported.left_out()}")
+        print_made(made, settings)
     compact_in_background(settings)
-    if imported and imported.bad_lines:
+    if held.bad_lines:
         raise typer.Exit(1)
 
 
@@ -127,8 +130,13 @@ def change_in_words(made: Snapshot) -> str:
 Readings = Sequence[tuple[str, sources.Reading]]
 
 
-def _readings(names: Sequence[str], bar: CorpusBar) -> Readings:
-    return [(name, sources.stream(name, bar.reading(name))) for name in dict.fromkeys(names)]
+def _readings(names: Sequence[str], bar: CorpusBar, settings: Settings) -> Readings:
+    """What is to be read, once each, however often and under whatever name it is given."""
+    found: dict[Path | str, tuple[str, sources.Reading]] = {}
+    for name in names:
+        reading = sources.stream(name, bar.reading(as_text(name)), but=settings.data_dir)
+        found.setdefault(reading.place, (name, reading))
+    return list(found.values())
 
 
 def _records(readings: Readings) -> Iterator[Record]:
@@ -138,13 +146,14 @@ def _records(readings: Readings) -> Iterator[Record]:
         InputError: A source gives none. It would otherwise take the place of what is there.
     """
     for name, reading in readings:
-        console.note(f"reading {name} …")
+        console.note(f"reading {as_text(name)} …")
         yield from reading
         report = reading.report
         if not report.records:
-            left_out = len(report.skipped) + report.excluded + report.ignored
+            left_out = len(report.skipped) + report.excluded + report.hidden + report.empty + report.ignored
             raise InputError(
-                f"{name} holds nothing that can be read: {left_out:,} files are left out, the corpus is as it was",
+                f"{as_text(name)} holds nothing that can be read: {left_out:,} files and folders are left out, "
+                "the corpus is as it was",
                 hint="Give a directory with source code, Markdown or plain text, or package:NAME.",
             )
 
@@ -156,9 +165,10 @@ def _origins(readings: Readings) -> Callable[[str], bool]:
 
 def _is_same(name: str, new: str, old: str) -> bool:
     """A package is the same by its name, whatever its version; a directory by its whole name."""
+    package = sources.RELEASE
     if not name.startswith(sources.PACKAGE_PREFIX):
         return new == old
-    return _PACKAGE.sub("", new) == _PACKAGE.sub("", old) and bool(_PACKAGE.search(old))
+    return package.sub("", new) == package.sub("", old) and bool(package.search(old))
 
 
 def _wire(report: BuildReport) -> dict[str, Any]:
@@ -166,10 +176,10 @@ def _wire(report: BuildReport) -> dict[str, Any]:
 
 
 def _print_reports(reports: Sequence[BuildReport], *, verbose: bool) -> None:
-    table = Table("source", "files", "records", "skipped", "excluded", "other files")
+    table = Table("source", "files", "records", "skipped", "excluded", "not entered", "empty", "other files")
     for report in reports:
-        counts = (report.files, report.records, len(report.skipped), report.excluded, report.ignored)
-        table.add_row(report.origin, *(f"{count:,}" for count in counts))
+        left_out = (len(report.skipped), report.excluded, report.hidden, report.empty, report.ignored)
+        table.add_row(report.origin, *(f"{count:,}" for count in (report.files, report.records, *left_out)))
     console.out.print(table)
     for report in reports:
         _print_left_out(report, verbose=verbose)

@@ -46,11 +46,16 @@ def compact_in_background(settings: Settings) -> None:
     """Start a compaction that outlives this command, where one is due."""
     if not snapshot.is_due(settings.corpus_dir):
         return
-    with (settings.corpus_dir / "compact.out").open("wb") as out:
-        command = [sys.executable, "-P", "-m", "cli.main", "corpus", "compact"]
-        _STARTED.append(
-            subprocess.Popen(  # noqa: S603  our own command
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+    try:
+        with (settings.corpus_dir / "compact.out").open("wb") as out:
+            command = [sys.executable, "-P", "-m", "cli.main", "corpus", "compact"]
+            _STARTED.append(
+                subprocess.Popen(  # noqa: S603  our own command
+                    command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                )
             )
-        )
+    except OSError as error:
+        # What was to be published is: this is about speed, and any later command will try again.
+        console.note(f"small segments are not merged in the background: {error}; `replay corpus compact` merges them")
+        return
     console.note(f"merging small segments in the background; {settings.corpus_dir / 'compact.out'} tells how it ended")

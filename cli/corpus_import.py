@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from replay.contracts import Record
 from replay.corpus import playbooks, snapshot
 from replay.corpus.duplicates import Merged
 from replay.corpus.fieldmap import FieldMap
+from replay.corpus.oneline import as_text
 from replay.corpus.playbooks import BadLine, Counts
 from replay.corpus.snapshot import Snapshot
 from replay.errors import InputError
@@ -57,18 +58,26 @@ def import_playbook(
     else:
         imported.print(settings, verbose=verbose)
     compact_in_background(settings)
-    if imported.bad_lines:
+    if imported.read.bad_lines:
         raise typer.Exit(1)
 
 
 @dataclass(frozen=True)
+class Playbooks:
+    """What playbook files hold; bad lines go with the file that they stand in, and were told when they were read."""
+
+    records: tuple[Record, ...] = ()
+    counts: Counts = field(default_factory=Counts)
+    bad_lines: tuple[tuple[str, BadLine], ...] = ()
+
+
+@dataclass(frozen=True)
 class Imported:
-    """What importing files came to; bad lines go with the file that they stand in."""
+    """What importing files came to."""
 
     made: Snapshot
     merged: Merged
-    counts: Counts
-    bad_lines: tuple[tuple[str, BadLine], ...]
+    read: Playbooks
 
     def wire(self) -> dict[str, Any]:
         """For programs."""
@@ -76,19 +85,37 @@ class Imported:
         return {
             "corpus_version": self.made.version,
             "records": len(self.made),
-            "imported": self.counts.records,
+            "imported": self.read.counts.records,
             "added": change.added if change else None,
             "changed": change.changed if change else None,
             "removed": change.removed if change else None,
-            "repeated": self.counts.repeated,
-            "cut": self.counts.cut,
+            "repeated": self.read.counts.repeated,
+            "cut": self.read.counts.cut,
             "merged": [dataclasses.asdict(pair) for pair in self.merged.merged],
             "conflicts": [dataclasses.asdict(conflict) for conflict in self.merged.conflicts],
-            "bad_lines": [{"file": file, **dataclasses.asdict(bad)} for file, bad in self.bad_lines],
+            "forgotten": list(self.merged.forgotten),
+            "bad_lines": [{"file": file, **dataclasses.asdict(bad)} for file, bad in self.read.bad_lines],
         }
 
     def print(self, settings: Settings, *, verbose: bool) -> None:
-        """For people; bad lines were told when they were read."""
+        """For people."""
+        self.print_merged(verbose=verbose)
+        change = self.made.change
+        counts = (change.added, change.changed, change.removed) if change else (None, None, None)
+        told = ", ".join(
+            f"{count:,} {what}" for count, what in zip(counts, ("added", "changed", "removed"), strict=True) if count
+        )
+        console.out.print(
+            f"read {self.read.counts.records:,} records ({told or 'nothing new'}), {self.left_out()}; "
+            f"corpus {self.made.version}, {len(self.made):,} records, in {settings.corpus_dir}"
+        )
+
+    def left_out(self) -> str:
+        """What of the files is not in the corpus, in words."""
+        return f"merged {len(self.merged.merged):,} near-duplicates, left out {len(self.read.bad_lines):,} lines"
+
+    def print_merged(self, *, verbose: bool) -> None:
+        """Near-duplicates, conflicts, and what nothing stands for any more."""
         shown = None if verbose else SHOWN
         for pair in self.merged.merged[:shown]:
             console.note(f"{pair.record_id} says nearly what {pair.kept_id} does ({pair.score:.2f}): merged into it")
@@ -97,19 +124,16 @@ class Imported:
                 f"exemplar {one.exemplar_id} and warning {one.warning_id} say nearly the same ({one.score:.2f}): "
                 "one of them is likely to be wrong; both are kept"
             )
-        for what, found in (("merged", self.merged.merged), ("conflicts", self.merged.conflicts)):
-            if not verbose and len(found) > SHOWN:
-                console.note(f"{len(found) - SHOWN:,} more {what}; --verbose names all")
-        change = self.made.change
-        counts = (change.added, change.changed, change.removed) if change else (None, None, None)
-        told = ", ".join(
-            f"{count:,} {what}" for count, what in zip(counts, ("added", "changed", "removed"), strict=True) if count
+        for name in self.merged.forgotten[:shown]:
+            console.note(f"{name} was merged into a record that says something else now: import it again to have it")
+        counts = (
+            ("merged", len(self.merged.merged)),
+            ("conflicts", len(self.merged.conflicts)),
+            ("of which nothing is left", len(self.merged.forgotten)),
         )
-        console.out.print(
-            f"read {self.counts.records:,} records ({told or 'nothing new'}), "
-            f"merged {len(self.merged.merged):,} near-duplicates, left out {len(self.bad_lines):,} lines; "
-            f"corpus {self.made.version}, {len(self.made):,} records, in {settings.corpus_dir}"
-        )
+        for what, count in counts:
+            if not verbose and count > SHOWN:
+                console.note(f"{count - SHOWN:,} more {what}; --verbose names all")
 
 
 def import_files(files: Sequence[str], settings: Settings, fields: FieldMap, *, verbose: bool) -> Imported:
@@ -118,20 +142,30 @@ def import_files(files: Sequence[str], settings: Settings, fields: FieldMap, *, 
     Raises:
         InputError: A file cannot be read, or none of them holds a usable record.
     """
+    with CorpusBar() as bar:
+        held = read_files(files, fields, bar, verbose=verbose)
+        reason = " ".join(map(as_text, files))
+        made, merged = snapshot.import_playbook(held.records, settings.corpus_dir, reason=reason, watcher=bar)
+    return Imported(made, merged, held)
+
+
+def read_files(files: Sequence[str], fields: FieldMap, bar: CorpusBar, *, verbose: bool) -> Playbooks:
+    """Read playbooks, telling bad lines as they come. Nothing is published.
+
+    Raises:
+        InputError: A file cannot be read, or none of them holds a usable record.
+    """
     counts = Counts()
     bad_lines: list[tuple[str, BadLine]] = []
-    with CorpusBar() as bar:
-        records = list(_records(files, fields, counts, bad_lines, bar, verbose=verbose))
-        if not verbose and len(bad_lines) > SHOWN:
-            console.err.print(f"{len(bad_lines) - SHOWN:,} more bad lines; --verbose names all")
-        if not records:
-            raise InputError(
-                f"{', '.join(files)} holds no usable record",
-                hint="Each line needs an id, a text and a kind or score; --map says where they are.",
-            )
-        reason = " ".join(files)
-        made, merged = snapshot.import_playbook(records, settings.corpus_dir, reason=reason, watcher=bar)
-    return Imported(made, merged, counts, tuple(bad_lines))
+    records = tuple(_records(files, fields, counts, bad_lines, bar, verbose=verbose))
+    if not verbose and len(bad_lines) > SHOWN:
+        console.err.print(f"{len(bad_lines) - SHOWN:,} more bad lines; --verbose names all")
+    if not records:
+        raise InputError(
+            f"{', '.join(map(as_text, files))} holds no usable record",
+            hint="Each line needs an id, a text and a kind or score; --map says where they are.",
+        )
+    return Playbooks(records, counts, tuple(bad_lines))
 
 
 def _records(
@@ -143,10 +177,11 @@ def _records(
     *,
     verbose: bool,
 ) -> Iterator[Record]:
-    for file in dict.fromkeys(files):
-        size = Path(file).stat().st_size if Path(file).is_file() and not file.endswith(".gz") else 0
+    for name in dict.fromkeys(files):
+        file = as_text(name)
+        size = Path(name).stat().st_size if Path(name).is_file() and not name.endswith(".gz") else 0
         before = counts.bytes
-        for number, item in enumerate(playbooks.scan(file, fields, counts=counts)):
+        for number, item in enumerate(playbooks.scan(name, fields, counts=counts)):
             if number % 1_000 == 0:
                 bar.step(f"reading {file}, bytes", counts.bytes - before, size)
             if isinstance(item, Record):
@@ -154,5 +189,5 @@ def _records(
                 continue
             bad_lines.append((file, item))
             if verbose or len(bad_lines) <= SHOWN:
-                field = f" field {item.field}:" if item.field else ""
-                console.err.print(f"{file}:{item.number}:{field} {item.reason}", soft_wrap=True)
+                at = f" field {item.field}:" if item.field else ""
+                console.err.print(f"{file}:{item.number}:{at} {item.reason}", soft_wrap=True)

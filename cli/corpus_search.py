@@ -13,6 +13,7 @@ from replay.contracts import RecordKind
 from replay.corpus import fusion, retrieval, snapshot
 from replay.corpus import search as search_module
 from replay.corpus.index import Filter
+from replay.corpus.oneline import as_text
 from replay.settings import Settings
 
 
@@ -35,8 +36,9 @@ def search(
     Example: replay corpus search "visibility timeout of the Redis transport"
     """
     settings = Settings()
+    query, tags = as_text(query), frozenset(map(as_text, tag or ()))
     opened = snapshot.load(settings.corpus_dir, snapshot.named(settings.corpus_dir, version or snapshot.POINTER))
-    only = Filter(kinds=frozenset(one.value for one in kind or ()), tags=frozenset(tag or ()))
+    only = Filter(kinds=frozenset(one.value for one in kind or ()), tags=tags)
     fuser = fusion.configured(settings)
     retriever = retrieval.SnapshotRetriever(opened, settings, fuser(opened) if fuser else None)
     result = search_module.search(retriever, query, lines=lines, only=only)

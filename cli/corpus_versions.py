@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from cli import console
+from cli.corpus_bar import CorpusBar
 from replay.corpus import search, snapshot
+from replay.errors import CorpusError
 from replay.settings import Settings
 
 SHOWN = 20
@@ -28,7 +31,7 @@ def log(
     Example: replay corpus log -n 5
     """
     corpus_dir = Settings().corpus_dir
-    current = snapshot.named(corpus_dir, snapshot.POINTER)
+    current = _current(corpus_dir)
     published = snapshot.history(corpus_dir)[::-1][:count]
     if as_json:
         console.print_json({"current": current, "log": [one.wire() for one in published]})
@@ -39,6 +42,34 @@ def log(
         mark = "*" if one.version == current else ""
         table.add_row(mark, one.version, one.at[:19].replace("T", " "), one.what, *counts, one.reason[:60])
     console.out.print(table)
+
+
+def _current(corpus_dir: Path) -> str | None:
+    """The current version; None where the pointer is lost or damaged, and the log is what helps."""
+    try:
+        return snapshot.named(corpus_dir, snapshot.POINTER)
+    except CorpusError as error:
+        if not snapshot.history(corpus_dir):
+            raise
+        console.print_error(error)
+        return None
+
+
+def use(
+    version: Annotated[str, typer.Argument(help="A version as `replay corpus log` names it, or its first hex digits.")],
+    as_json: console.AsJson = False,
+) -> None:
+    """Make a version that is there the current one: to go back, or where the pointer was lost or damaged.
+
+    Example: replay corpus use corpus_3f2a91c07be4d258
+    """
+    corpus_dir = Settings().corpus_dir
+    with CorpusBar() as bar:
+        used = snapshot.use(corpus_dir, snapshot.named(corpus_dir, version), watcher=bar)
+    if as_json:
+        console.print_json({"corpus_version": used.version, "records": len(used)})
+        return
+    console.out.print(f"corpus {used.version}, {len(used):,} records, is the current one")
 
 
 def diff(

@@ -1,152 +1,17 @@
-"""`replay evidence`: read and prove the log."""
+"""`replay evidence`: read the log, prove it, and take it elsewhere."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Annotated, Any
-
 import typer
-from rich.text import Text
 
-from cli import console
-from evidence import verify as proof
-from evidence.reader import EvidenceReader
-from replay.contracts import ReplayRun
-from replay.errors import InputError
-from replay.settings import Settings
+from cli import evidence_export, evidence_proof, evidence_reading, evidence_verify
 
 app = typer.Typer(no_args_is_help=True, help="The append-only evidence log: read it, prove it.")
 
-
-@app.command()
-def tail(
-    count: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last records.")] = 10,
-    follow: Annotated[
-        bool, typer.Option("-f", "--follow", help="Go on as records are appended; Ctrl-C ends it.")
-    ] = False,
-    as_json: console.AsJson = False,
-) -> None:
-    """Show the last records, one line each; with --json whole, one document a line.
-
-    Example: replay evidence tail -n 20 --follow
-    """
-    reader = EvidenceReader(Settings().evidence_log)
-    # The end is taken before the tail is shown, so that a record appended in between is not missed.
-    growing = reader.follow(_end_of(reader)) if follow else ()
-    for row in reader.tail(count):
-        if (entry := reader.get(row.id)) is not None:
-            _print_line(entry.record, as_json)
-    for entry in growing:
-        _print_line(entry.record, as_json)
-
-
-@app.command()
-def show(
-    run: Annotated[str, typer.Argument(help="A run id or an attempt id, as `results` and `tail` print them.")],
-    as_json: console.AsJson = False,
-) -> None:
-    """Show everything that is known of one run: task, evidence lines, each attempt's answer and verdict.
-
-    Example: replay evidence show run_5f0c…
-    """
-    reader = EvidenceReader(Settings().evidence_log)
-    entries = reader.run(run)
-    if not entries and (entry := reader.get(run)) is not None:
-        entries = [entry]
-    if not entries:
-        raise InputError(f"there is no evidence of {run!r}", hint="`replay evidence tail` lists ids.")
-    if as_json:
-        chains = [{"seq": entry.chain.seq, "prev": entry.chain.prev, "hash": entry.chain.hash} for entry in entries]
-        console.print_json([entry.record | {"chain": chain} for entry, chain in zip(entries, chains, strict=True)])
-        return
-    for entry in entries:
-        if entry.record["schema"] != "replay_run.v1":
-            console.print_json(entry.record)
-            continue
-        _print_run(ReplayRun.model_validate(entry.record), seq=entry.chain.seq, digest=entry.chain.hash)
-
-
-@app.command()
-def verify(as_json: console.AsJson = False) -> None:
-    """Prove the whole log in one pass: bytes, hashes, chain, ids and index. Exit code 4 when it does not hold.
-
-    Example: replay evidence verify
-    """
-    path = Settings().evidence_log
-    if not path.exists():
-        raise InputError(f"there is no evidence log at {path}", hint="It begins with the first task: replay quickstart")
-    report = proof.verify(path)
-    if as_json:
-        console.print_json(dataclasses.asdict(report) | {"ok": report.ok})
-    elif report.ok:
-        held = f"  {report.records} records, {report.bytes} bytes, index {report.index.value}"
-        console.out.print(Text.assemble(("holds", "green"), held))
-        console.out.print(f"head   {report.head}")
-    else:
-        where = f"byte {report.fault.offset}, line {report.fault.line}" if report.fault else f"{report.bytes} bytes"
-        wanted = report.fault.expected if report.fault else f"{report.torn_bytes} bytes are an incomplete last line"
-        console.out.print(Text.assemble(("does not hold", "red"), f" at {where}: {wanted}"), soft_wrap=True)
-        console.out.print(f"proved up to there: {report.records} records, head {report.head}")
-    if not report.ok:
-        raise typer.Exit(4)
-
-
-def _end_of(reader: EvidenceReader) -> int | None:
-    last = reader.tail(1)
-    return last[0].offset + last[0].length if last else 0
-
-
-def _print_line(record: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        console.print_json_line(record)
-        return
-    attempt = record.get("attempt") or {}
-    answer = attempt.get("answer") or {}
-    rules = ", ".join(sorted({reason["rule"] for reason in (attempt.get("verdict") or {}).get("reasons", ())}))
-    # Of an attempt without a verdict, and of an end without an attempt, this is all that there is to say.
-    why = rules or record.get("reason") or record.get("cause") or ""
-    console.out.print(
-        f"{record.get('recorded_at') or '':29} {record['id']}  {attempt.get('tier', '-'):10} "
-        f"{record.get('state', record['schema']):9} {answer.get('verdict', ''):6} "
-        f"{record.get('custom_id', '')}  {why}",
-        soft_wrap=True,
-    )
-
-
-def _print_run(run: ReplayRun, *, seq: int, digest: str) -> None:
-    attempt = run.attempt
-    tier = attempt.tier.value if attempt else "no attempt"
-    console.out.rule(f"{run.custom_id} · {tier} · {run.state.value}", align="left")
-    console.out.print(run.task.text)
-    if run.reason:
-        console.out.print(f"reason: {run.reason}")
-    if run.bundle.lines:
-        records = run.bundle.records()
-        cited = {
-            cite.line_id for f in (attempt.answer.findings if attempt and attempt.answer else ()) for cite in f.cites
-        }
-        for line in run.bundle.lines:
-            mark, style = ("▶", "bold green") if line.line_id in cited else (" ", "")
-            where = f"{records[line.record_id].path}:{line.line_no}"
-            console.out.print(Text(f"{mark} {line.line_id} {where}", style=style or "dim"), soft_wrap=True)
-            console.out.print(Text(f"     {line.text}", style=style), soft_wrap=True)
-    if attempt and attempt.answer:
-        for finding in attempt.answer.findings:
-            console.out.print(f"expected {finding.expected!r}, found {finding.found!r}")
-        console.out.print(Text.assemble("verdict of the answer: ", (attempt.answer.verdict.value, "bold")))
-    elif attempt and attempt.generation:
-        console.out.print(attempt.generation.content[:2000])
-    if attempt and attempt.verdict:
-        word = ("accepted", "green") if attempt.verdict.accepted else ("rejected", "red")
-        gate = f"gate {attempt.verdict.gate_version}: "
-        console.out.print(Text.assemble(gate, word))
-        for reason in attempt.verdict.reasons:
-            console.out.print(f"  {reason.rule}: {reason.message}", soft_wrap=True)
-    if attempt and attempt.generation:
-        usage = attempt.generation.usage
-        console.out.print(
-            f"{attempt.generation.model}, {attempt.timings.generate_ms / 1000:.1f} s, "
-            f"{usage.prompt_tokens} + {usage.completion_tokens} tokens, {usage.cached_tokens} cached",
-            style="dim",
-        )
-    console.out.print(f"record {seq}, {digest}, corpus {run.corpus_version}", style="dim")
+app.command("tail")(evidence_reading.tail)
+app.command("show")(evidence_reading.show)
+app.command("verify")(evidence_verify.verify)
+app.command("export")(evidence_export.export)
+app.command("prove")(evidence_proof.prove)
+app.command("check-proof")(evidence_proof.check_proof)
+app.command("keygen")(evidence_verify.keygen)

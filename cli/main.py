@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from importlib.metadata import version
 from typing import Annotated
 
-import typer
-from pydantic import ValidationError
+try:
+    import typer
+    from pydantic import ValidationError
 
-from cli import (
-    ab,
-    broker,
-    cancel,
-    console,
-    corpus,
-    doctor,
-    evidence,
-    gate,
-    models,
-    quickstart,
-    results,
-    run,
-    stack,
-    study,
-    submit,
-    worker,
-)
-from replay.errors import ConfigurationError, ReplayError
-from replay.settings import Settings
+    from cli import (
+        ab,
+        batch,
+        broker,
+        cancel,
+        console,
+        corpus,
+        dead,
+        doctor,
+        evidence,
+        gate,
+        lane,
+        models,
+        quickstart,
+        results,
+        run,
+        stack,
+        study,
+        submit,
+        worker,
+    )
+    from replay.errors import ConfigurationError, ReplayError
+    from replay.settings import Settings
+except KeyboardInterrupt:
+    # Loading takes a second, and nobody else handles Ctrl-C yet.
+    print("stopped before anything was begun", file=sys.stderr)
+    sys.exit(130)
 
 app = typer.Typer(
     name="replay",
@@ -42,6 +51,7 @@ app = typer.Typer(
 
 
 _CTRL_C = 130
+_STOPPED = "stopped; nothing is lost: run the same command again to go on"
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,11 +81,14 @@ app.command("worker")(worker.worker)
 app.command("dashboard")(stack.dashboard)
 app.command("doctor")(doctor.doctor)
 app.command("ab")(ab.ab)
+app.add_typer(batch.app, name="batch")
+app.add_typer(dead.app, name="dead")
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(gate.app, name="gate")
 app.add_typer(study.app, name="study")
+app.add_typer(lane.app, name="lane")
 app.add_typer(broker.app, name="broker")
 
 
@@ -92,12 +105,22 @@ def main() -> None:
     except SystemExit as end:
         # Typer turns Ctrl-C and a broken pipe into exits of its own; the second one is told by its cause alone.
         if end.code == _CTRL_C:
-            console.note("stopped; nothing is lost: run the same command again to go on")
-        if isinstance(end.__context__, BrokenPipeError):
+            console.note(_STOPPED)
+        if isinstance(end.__context__, BrokenPipeError) and _is_unread(1):
             # The reader of our output went away (`replay evidence tail | head`): not an error of ours.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.exit(0)
         raise
+    except KeyboardInterrupt:
+        console.note(_STOPPED)
+        sys.exit(_CTRL_C)
+
+
+def _is_unread(descriptor: int) -> bool:
+    """Has the reader at the other end of a pipe gone away?"""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _told(error: ReplayError) -> int:

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 
 from broker import evidence_stream
 from broker.connection import connect
+from broker.signing import Keyring
 from cli import console
 from cli.stack import show_step
 from evidence.log import EvidenceLog
@@ -104,7 +105,7 @@ def keep(settings: Settings, run: ReplayRun) -> None:
     except EvidenceLocked as locked:
         try:
             with connect(settings) as broker:
-                evidence_stream.append(broker, canonical_json(record))
+                evidence_stream.append(broker, canonical_json(record), Keyring.of(settings))
         except BrokerUnavailable:
             raise locked from None
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from broker import heartbeat, queues
 from broker.connection import connect
-from cli import console
+from cli import console, lane
 from replay.errors import BrokerUnavailable
 from replay.settings import Settings
 from stack import supervise
@@ -51,9 +51,9 @@ def down(as_json: console.AsJson = False) -> None:
 
 
 def status(as_json: console.AsJson = False) -> None:
-    """Show programs, queues and workers. Exit code 3 when the broker does not answer.
+    """Show programs, queues, lanes and workers. Exit code 3 when the broker does not answer.
 
-    With --json queues and workers are null then: what is in the broker is unknown.
+    With --json queues, lanes and workers are null then: what is in the broker is unknown.
 
     Example: replay status --json
     """
@@ -63,18 +63,20 @@ def status(as_json: console.AsJson = False) -> None:
         broker = connect(settings)
     except BrokerUnavailable:
         if as_json:
-            console.print_json({"programs": _rows(programs), "queues": None, "workers": None})
+            console.print_json({"programs": _rows(programs), "queues": None, "lanes": None, "workers": None})
         else:
             _print_programs(programs, as_json=False)
         raise
     with broker:
         depths = queues.depths(broker)
+        found = lane.statuses(broker, settings)
         workers = heartbeat.alive(broker)
     if as_json:
         console.print_json(
             {
                 "programs": _rows(programs),
                 "queues": dataclasses.asdict(depths),
+                "lanes": [dataclasses.asdict(status) for status in found],
                 "workers": [dataclasses.asdict(worker) for worker in workers],
             }
         )
@@ -89,9 +91,12 @@ def status(as_json: console.AsJson = False) -> None:
     table.add_row("dead letters", str(depths.dead))
     console.out.print(table)
     console.out.print()
-    table = Table("worker", "busy", "started", box=None, header_style="dim")
+    console.out.print(lane.table(found))
+    console.out.print()
+    table = Table("worker", "busy", "started", "hindered by", box=None, header_style="dim")
     for worker in workers:
-        table.add_row(worker.worker, f"{worker.in_flight} of {worker.concurrency}", str(worker.started))
+        busy = f"{worker.in_flight} of {worker.concurrency}"
+        table.add_row(worker.worker, busy, str(worker.started), Text(worker.state))
     console.out.print(table if workers else "no worker gives a sign of life")
 
 

@@ -12,7 +12,6 @@ from broker.connection import connect
 from cli import console
 from cli.results import GoldOption, find_gold, print_results
 from cli.tables import LiveProgress
-from evidence.reader import EvidenceReader
 from producer import intake, reconcile
 from producer.intake import Intake, Overrides
 from producer.manifest import Batch
@@ -102,9 +101,8 @@ def wait_for(batch: Batch, settings: Settings) -> Progress:
     with connect(settings) as broker, LiveProgress() as live:
         return reconcile.wait(
             batch,
-            EvidenceReader(settings.evidence_log),
+            settings,
             broker,
-            settings.batches_dir,
             on_progress=live.show,
             on_trouble=live.trouble,
         )

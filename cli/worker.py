@@ -11,7 +11,8 @@ import typer
 from broker import heartbeat
 from broker.connection import connect
 from cli import console
-from replay.errors import UnavailableError
+from producer import scheduler
+from replay.errors import ConfigurationError, UnavailableError
 from replay.settings import Settings
 
 
@@ -21,10 +22,11 @@ class Role(StrEnum):
     LOCAL = "local"
     ESCALATION = "escalation"
     WRITER = "writer"
+    SCHEDULER = "scheduler"
 
 
 def worker(
-    role: Annotated[Role, typer.Argument(help="Which lane; the writer is one for each log.")],
+    role: Annotated[Role, typer.Argument(help="Which lane; or the writer, or the scheduler.")],
     concurrency: Annotated[
         int | None,
         typer.Option(
@@ -42,7 +44,12 @@ def worker(
     if check:
         _check(Settings(), role)
         return
-    from workers.launch import run_worker  # noqa: PLC0415  Celery is for this command only
+    if role is Role.SCHEDULER:
+        if concurrency not in (None, 1):
+            raise ConfigurationError("one scheduler works at a time", hint="leave out --concurrency")
+        scheduler.serve(Settings())
+        return
+    from workers.launch import run_worker  # noqa: PLC0415  Celery is for the other roles only
 
     run_worker(Settings(), role.value, concurrency)
 

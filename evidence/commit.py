@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from .conflict import conflict
 from .format import MAX_LINE_BYTES, Body, Head, prepare, seal
 from .index import Known
+from .merkle import Tree
 from .row import ended_run, values_of
 
 _CONFLICT_BYTES = MAX_LINE_BYTES - 1024
@@ -41,6 +42,7 @@ class GroupCommit:
 
     Args:
         head: The end of the log.
+        tree: The Merkle tree over it; grows with each line, so give a copy.
         known: The records that the log has, of those to be added, by id.
         ended: The records that ended the runs which those to be added would end, by run.
         find: Looks up further record ids; asked only about conflicts, which are rare.
@@ -49,11 +51,13 @@ class GroupCommit:
     def __init__(
         self,
         head: Head,
+        tree: Tree,
         known: dict[str, Known],
         ended: dict[str, Known],
         find: Callable[[Sequence[str]], dict[str, Known]],
     ) -> None:
         self.head = head
+        self.tree = tree
         self.lines: list[bytes] = []
         self.rows: list[tuple[Any, ...]] = []
         self.placed: list[Appended] = []
@@ -89,6 +93,7 @@ class GroupCommit:
         offset = self.head.end
         line = seal(body, self.head.seq + 1, self.head.hash)
         self.head = self.head.after(line)
+        self.tree.add(line.chain.hash)
         self.lines.append(line.data)
         self.rows.append(values_of(line, offset))
         known = Known(body.id, body.hash, run, self.head.seq, offset, len(line.data))

@@ -24,6 +24,8 @@ class SyscallSeam:
     write: Callable[[int, bytes], int] = os.write
     fsync: Callable[[int], None] = os.fsync
     ftruncate: Callable[[int, int], None] = os.ftruncate
+    rename: Callable[[Path, Path], None] = os.rename
+    link: Callable[[Path, Path], None] = os.link
 
 
 KERNEL = SyscallSeam()
@@ -84,8 +86,8 @@ def make_folders(folder: Path, seam: SyscallSeam = KERNEL) -> None:
 
 
 # write(fd, all of it) -> fsync(fd)
-def append(fd: int, data: bytes, path: Path, seam: SyscallSeam = KERNEL) -> None:
-    """Write at the end of a file opened by `create`, in one write, and wait for the disk.
+def append(fd: int, data: bytes, path: Path, seam: SyscallSeam = KERNEL, *, sync: bool = True) -> None:
+    """Write at the end of a file opened by `create`, in one write, and wait for the disk unless told not to.
 
     Raises:
         AppendFailed: The write failed or was short, or the fsync failed.
@@ -99,6 +101,8 @@ def append(fd: int, data: bytes, path: Path, seam: SyscallSeam = KERNEL) -> None
             f"short write to {path}: {written} of {len(data)} bytes",
             hint="Probably a full disk. Make room and start the writer again: what was not acknowledged comes back.",
         )
+    if not sync:
+        return
     try:
         seam.fsync(fd)
     except OSError as error:
@@ -153,12 +157,76 @@ def keep(path: Path, data: bytes, seam: SyscallSeam = KERNEL) -> None:
     fd = create(temporary, seam)
     try:
         append(fd, data, temporary, seam)
-        temporary.rename(path)
+        seam.rename(temporary, path)
     except OSError as error:
         raise append_failed("rename", path, error) from error
     finally:
         os.close(fd)
     sync_folder(path.parent, seam)
+
+
+# linkat(source, target) -> fsync(folder); without links: read(source) -> write(temporary) -> fsync -> rename -> fsync
+def second_name(source: Path, target: Path, seam: SyscallSeam = KERNEL) -> None:
+    """Give a file another name beside its own, or, where the file system has no hard links, make a copy of it.
+
+    Raises:
+        AppendFailed: The disk said no.
+    """
+    try:
+        if target.exists() and not target.samefile(source):
+            target.unlink()
+        if not target.exists():
+            seam.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise append_failed("link", target, error) from error
+        _copy(source, target, seam)
+    sync_folder(target.parent, seam)
+
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV, errno.ENOSYS, errno.EMLINK)
+_COPIED_BYTES = 1 << 20
+
+
+def _copy(source: Path, target: Path, seam: SyscallSeam) -> None:
+    temporary = target.with_name(target.name + ".tmp")
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    fd = create(temporary, seam)
+    try:
+        with source.open("rb") as file:
+            while data := file.read(_COPIED_BYTES):
+                if seam.write(fd, data) != len(data):
+                    raise OSError(errno.ENOSPC, "short write")  # noqa: TRY301  told like the kernel's own
+        seam.fsync(fd)
+        seam.rename(temporary, target)
+    except OSError as error:
+        raise append_failed("copy", target, error) from error
+    finally:
+        os.close(fd)
+
+
+# openat(temporary, O_CREAT) -> fsync -> fsync(folder) -> rename(temporary, path) -> fsync(folder)
+def put_empty(path: Path, seam: SyscallSeam = KERNEL) -> int:
+    """Put a new empty file in the place of another, and open it for appending. The name is never without a file.
+
+    Raises:
+        AppendFailed: The disk said no.
+    """
+    temporary = path.with_name(path.name + ".next")
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    fd = create(temporary, seam)
+    try:
+        seam.rename(temporary, path)
+        sync_folder(path.parent, seam)
+    except OSError as error:
+        os.close(fd)
+        raise append_failed("rename", path, error) from error
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def append_failed(step: str, path: Path, error: OSError) -> AppendFailed:

@@ -63,7 +63,7 @@ class Line(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The end of a log: its last line, which begins at byte `last`, and the byte after it."""
+    """The end of a log: its last line, which begins at position `last`, and the position after it."""
 
     seq: int = 0
     hash: str = NO_HASH

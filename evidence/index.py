@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from .format import Head
+from .merkle import Tree
 from .row import COLUMNS
 
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 10.0
 SYNCHRONOUS = "NORMAL"
 
@@ -36,6 +37,8 @@ CREATE TABLE head (
   name TEXT PRIMARY KEY CHECK (name IN ('indexed', 'seen')),
   seq INTEGER NOT NULL, hash TEXT NOT NULL, last INTEGER NOT NULL, "end" INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE tree (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, peaks BLOB NOT NULL) STRICT;
+CREATE TABLE tiles (number INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
 PRAGMA user_version = {VERSION};
 """
 
@@ -94,17 +97,24 @@ class Index:
         """The terminal records of those of these runs that have ended, by run."""
         return {str(known.run_id): known for known in self._lookup("terminal = 1 AND run_id IN", run_ids)}
 
-    def add(self, rows: Iterable[tuple[Any, ...]], head: Head) -> None:
-        """Index lines up to `head`, in one transaction."""
+    def tree(self) -> Tree:
+        """The Merkle tree over what is indexed."""
+        return indexed_tree(self._db)
+
+    def add(self, rows: Iterable[tuple[Any, ...]], head: Head, tree: Tree) -> None:
+        """Index lines up to `head`, where the tree is `tree`, in one transaction."""
         with self._transaction():
             self._db.executemany(_INSERT, rows)
+            self._db.executemany("INSERT INTO tiles VALUES (?, ?)", tree.take_tiles())
+            self._db.execute("INSERT OR REPLACE INTO tree VALUES (1, ?, ?)", (tree.size, tree.peaks))
             self._place("indexed", head)
 
     def restart(self) -> None:
         """Forget every record, as the log is not the indexed one, but not the head, until `forget_seen`."""
         with self._transaction():
             seen = self.seen() or self.head()
-            self._db.execute("DELETE FROM records")
+            for table in ("records", "tree", "tiles"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  constants
             self._place("indexed", Head())
             self._place("seen", seen)
 
@@ -156,6 +166,11 @@ def indexed_head(db: sqlite3.Connection) -> Head:
     return _head(db, "indexed") or Head()
 
 
+def indexed_tree(db: sqlite3.Connection) -> Tree:
+    """The Merkle tree over what is indexed, for a reader."""
+    return Tree(*(db.execute("SELECT size, peaks FROM tree").fetchone() or (0, b"")))
+
+
 def in_memory(rows: Iterable[tuple[Any, ...]]) -> sqlite3.Connection:
     """An index of these rows that is gone when it is closed; of two rows that exclude each other it has the first."""
     db = sqlite3.connect(":memory:")
@@ -199,7 +214,7 @@ def _prepare(db: sqlite3.Connection) -> bool:
     elif version != VERSION:
         return False
     newest = db.execute("SELECT COALESCE(MAX(seq), 0) FROM records").fetchone()[0]
-    return bool(newest == indexed_head(db).seq)
+    return bool(newest == indexed_head(db).seq == indexed_tree(db).size)
 
 
 def _head(db: sqlite3.Connection, name: str) -> Head | None:

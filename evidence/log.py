@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from replay.errors import AppendFailed, EvidenceDamaged, EvidenceError, InputError
+from replay.errors import AppendFailed, EvidenceError, InputError
 from replay.identity import Json
+from replay.settings import Settings
 
 from . import durable
+from .active import Active
+from .checkpoints import Checkpoints, Policy
 from .commit import Appended, GroupCommit
 from .durable import KERNEL, SyscallSeam
 from .format import Body, Head, prepare
 from .index import Index
+from .keys import SigningKey
 from .lock import WriterLock
+from .merkle import Tree
 from .recovery import Recovery, pending, recover
 from .row import ended_run
+
+SEGMENT_BYTES = 256 * 1024 * 1024
+"""Size from which on a log begins a new segment, unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a log is made of, once it has recovered."""
+
+    active: Active
+    index: Index
+    checkpoints: Checkpoints
+    head: Head
+    tree: Tree
 
 
 class EvidenceLog:
@@ -29,23 +49,40 @@ class EvidenceLog:
     `recovered` says what this opening had to cut off or found missing, if anything.
     """
 
-    def __init__(self, *, path: Path, fd: int, index: Index, head: Head, seam: SyscallSeam, owned: ExitStack) -> None:
+    def __init__(self, *, path: Path, parts: _Parts, segment_bytes: int, owned: ExitStack) -> None:
         self.path = path
         self.recovered: Recovery | None = None
-        self._fd = fd
-        self._index = index
-        self._head = head
-        self._seam = seam
+        self._active = parts.active
+        self._index = parts.index
+        self._checkpoints = parts.checkpoints
+        self._head = parts.head
+        self._tree = parts.tree
+        self._segment_bytes = segment_bytes
         self._owned = owned
         self._stopped: EvidenceError | None = None
 
     @classmethod
-    def open(cls, path: Path, *, testing_only_seam: SyscallSeam = KERNEL) -> EvidenceLog:
+    def open(
+        cls,
+        path: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        checkpoints: Policy = Policy(),  # noqa: B008  a frozen value
+        testing_only_seam: SyscallSeam = KERNEL,
+        testing_only_clock: Callable[[], float] = time.monotonic,
+    ) -> EvidenceLog:
         """Take the log for writing, recovering what a crash left.
+
+        Args:
+            path: The log; the folders above it are made.
+            segment_bytes: Size from which on the active file is closed and another one begun.
+            checkpoints: When the state of the log is written down, where, and who signs it.
+            testing_only_seam: The system calls.
+            testing_only_clock: Seconds that only rise.
 
         Raises:
             EvidenceLocked: Another writer holds it.
-            EvidenceDamaged: It is not what was written; nothing was changed.
+            EvidenceDamaged: It is not what was written, or does not extend its last checkpoint; nothing was changed.
             AppendFailed: The disk said no.
         """
         path = path.absolute()
@@ -53,13 +90,15 @@ class EvidenceLog:
         durable.make_folders(path.parent, seam)
         with ExitStack() as owned:
             owned.enter_context(WriterLock(path))
-            fd = durable.create(path, seam)
-            owned.callback(os.close, fd)
+            noted = Checkpoints(path, checkpoints, seam, testing_only_clock)
+            owned.callback(noted.close)
+            active = Active.open(path, seam)
+            owned.callback(active.close)
             try:
                 index = Index(path)
                 owned.callback(index.close)
-                head = recover(path, fd, index, seam)
-                log = cls(path=path, fd=fd, index=index, head=head, seam=seam, owned=owned)
+                parts = _Parts(active, index, noted, *recover(path, active, index, seam))
+                log = cls(path=path, parts=parts, segment_bytes=segment_bytes, owned=owned)
                 log._record_recovery()
             except sqlite3.Error as error:
                 raise _index_failed(path, error) from error
@@ -67,6 +106,18 @@ class EvidenceLog:
                 raise durable.append_failed("recovery", path, error) from error
             log._owned = owned.pop_all()
             return log
+
+    @classmethod
+    def of(cls, settings: Settings) -> EvidenceLog:
+        """Take the log that the settings name, as they say.
+
+        Raises:
+            ConfigurationError: The key that is to sign checkpoints cannot be read.
+            EvidenceError: See `open`.
+        """
+        key = SigningKey.load(settings.evidence_key) if settings.evidence_key is not None else None
+        policy = Policy(settings.checkpoint_records, settings.checkpoint_interval_s, key)
+        return cls.open(settings.evidence_log, segment_bytes=settings.evidence_segment_bytes, checkpoints=policy)
 
     @property
     def head(self) -> Head:
@@ -101,6 +152,7 @@ class EvidenceLog:
         try:
             commit = GroupCommit(
                 self._head,
+                self._tree.copy(),
                 self._index.find([body.id for body in bodies]),
                 self._index.ended([run for body in bodies if (run := ended_run(body.record)) is not None]),
                 self._index.find,
@@ -110,14 +162,19 @@ class EvidenceLog:
             if not commit.lines:
                 return commit.placed
 
-            self._refuse_if_changed()
+            if self._head.end - self._active.start >= self._segment_bytes:
+                # Dies inside: every step leaves the log whole (`active.Active.rotate`). Nothing new is written yet.
+                self._active.rotate(self._head)
             # Dies here, or inside the write: what part of the lines reached the file, whole lines stand and the torn
             # one is cut by recovery. None was acknowledged; those that stand will be found as duplicates.
-            durable.append(self._fd, b"".join(commit.lines), self.path, self._seam)
+            self._active.append(b"".join(commit.lines), self._head.end)
             # Dies here: the lines are durable and the index is behind; it catches up when the log is opened.
-            self._index.add(commit.rows, commit.head)
+            self._index.add(commit.rows, commit.head, commit.tree)
             # Dies here: durable and indexed, not acknowledged; the redelivery finds each of them.
-            self._head = commit.head
+            self._head, self._tree = commit.head, commit.tree
+            if self._checkpoints.due(self._head):
+                # Dies here: the next one says the same.
+                self._checkpoints.write(self._head, self._tree)
         except sqlite3.Error as error:
             self._stopped = _index_failed(self.path, error)
             raise self._stopped from error
@@ -131,9 +188,25 @@ class EvidenceLog:
             raise
         return commit.placed
 
+    def checkpoint_if_due(self) -> None:
+        """Write down where the log stands, if there is something new and it is time. For a writer that is idle.
+
+        Raises:
+            AppendFailed: The disk said no.
+        """
+        if self._stopped is None and self._checkpoints.due(self._head):
+            self._checkpoints.write(self._head, self._tree)
+
     def close(self) -> None:
-        """Let the log go. Nothing is flushed: what `append` returned is on the disk."""
-        self._owned.close()
+        """Write a last checkpoint and let the log go. What `append` returned is on the disk anyway.
+
+        Raises:
+            AppendFailed: The disk refused the checkpoint; the log was let go all the same.
+        """
+        with self._owned:
+            if self._stopped is None:
+                self._stopped = AppendFailed(f"{self.path} is closed", hint="Open it again.")
+                self._checkpoints.write(self._head, self._tree, sync=True)
 
     def __enter__(self) -> Self:
         return self
@@ -154,28 +227,6 @@ class EvidenceLog:
         # Dies here: the cut file is behind the end of the log now, and a loss is found by its id.
         self._index.forget_seen()
         self.recovered = recovery
-
-    def _refuse_if_changed(self) -> None:
-        ours = os.fstat(self._fd)
-        try:
-            there = self.path.stat()
-        except FileNotFoundError as error:
-            raise EvidenceDamaged(
-                f"{self.path} was removed while it was being written",
-                hint="Put the file back, then start the writer again.",
-            ) from error
-        except OSError as error:
-            raise durable.append_failed("stat", self.path, error) from error
-        if not os.path.samestat(ours, there):
-            raise EvidenceDamaged(
-                f"another file was put in the place of {self.path} while it was being written",
-                hint="Put the first file back, then start the writer again.",
-            )
-        if ours.st_size != self._head.end:
-            raise EvidenceDamaged(
-                f"{self.path} has {ours.st_size} bytes, but this writer left it at byte {self._head.end}",
-                hint="Something else writes to it or cut it. Find and stop that, then start the writer again.",
-            )
 
 
 def _index_failed(path: Path, error: sqlite3.Error) -> AppendFailed:

@@ -21,14 +21,18 @@ from replay.errors import EvidenceDamaged
 from .format import Chain, Flaw, decode, parse
 from .index import in_memory, open_read_only
 from .row import COLUMNS, RUN_SCHEMA, Row, values_of
-from .scan import damaged, pieces
+from .scan import damaged, end_of, pieces, read_at
+from .segments import snapshot
 
 _ALL = ", ".join(COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record as the log holds it, and where: `offset` and `length` are in bytes; `record` is without its `chain`."""
+    """A record as the log holds it, and where: `offset` is a position in the log (`segments`), `length` is in bytes.
+
+    `record` is without its `chain`.
+    """
 
     record: dict[str, Any]
     chain: Chain
@@ -37,7 +41,7 @@ class Entry:
 
     @property
     def end(self) -> int:
-        """The byte after it, where the next one begins."""
+        """The position after it, where the next one begins."""
         return self.offset + self.length
 
 
@@ -99,7 +103,7 @@ class EvidenceReader:
         return self._rows("ORDER BY seq DESC LIMIT ?", count)[::-1]
 
     def iterate(self, start: int = 0) -> Iterator[Entry]:
-        """Yield each complete line from byte `start` on, which must be the beginning of a line (`Entry.end` is one).
+        """Yield each complete line from position `start` on, which must begin a line (as `Entry.end` does).
 
         Raises:
             EvidenceDamaged: A line cannot be read.
@@ -109,8 +113,8 @@ class EvidenceReader:
                 return
             parsed = parse(piece)
             if isinstance(parsed, Flaw):
-                line_no = 1 + sum(1 for at, _ in pieces(self.path) if at < offset)
-                raise damaged(self.path, offset, line_no, parsed)
+                seq = 1 + sum(1 for at, _ in pieces(self.path) if at < offset)
+                raise damaged(self.path, offset, seq, parsed)
             yield Entry(*parsed, offset, len(piece))
 
     def follow(
@@ -123,19 +127,19 @@ class EvidenceReader:
         """Yield lines as they are appended, for ever or until `stop` is set and all that was there is read.
 
         Args:
-            start: Byte to begin at, the beginning of a line; None is the present end of the log.
+            start: Position to begin at, the beginning of a line; None is the present end of the log.
             poll_s: Seconds between two looks.
             stop: Ends it, without waiting for the next look.
 
         Raises:
             EvidenceDamaged: The log got shorter than what was read of it, or a line cannot be read.
         """
-        at = self._end() if start is None else start
+        at = self.end() if start is None else start
         stop = stop or Event()
         stopping = False
         while not stopping:
             stopping = stop.is_set()  # before the look, so that what was appended before it was set is yielded
-            if self.path.exists() and self.path.stat().st_size < at:
+            if self.path.exists() and end_of(self.path) < at:
                 raise EvidenceDamaged(
                     f"{self.path} was cut: it is shorter than the {at} bytes that were read of it",
                     hint="Run `replay evidence verify`.",
@@ -145,21 +149,20 @@ class EvidenceReader:
                 at = entry.end
             stop.wait(poll_s)
 
-    def _end(self) -> int:
-        """The byte after the last complete line."""
-        try:
-            with self.path.open("rb") as file:
-                at = file.seek(0, 2)
-                while at > 0:
-                    step = min(at, 1 << 16)
-                    file.seek(at - step)
-                    newline = file.read(step).rfind(b"\n")
-                    if newline >= 0:
-                        return at - step + newline + 1
-                    at -= step
-        except FileNotFoundError:
-            pass
-        return 0
+    def end(self) -> int:
+        """The position after the last complete line."""
+        with snapshot(self.path) as (manifest, file):
+            if file is None:
+                return manifest.end
+            at = file.seek(0, 2)
+            while at > 0:
+                step = min(at, 1 << 16)
+                file.seek(at - step)
+                newline = file.read(step).rfind(b"\n")
+                if newline >= 0:
+                    return manifest.end + at - step + newline + 1
+                at -= step
+            return manifest.end
 
     def _rows(self, condition: str, *values: object) -> list[Row]:
         found = self._query(f"SELECT {_ALL} FROM records {condition}", *values)  # noqa: S608  constants of this file
@@ -183,9 +186,7 @@ class EvidenceReader:
             yield values_of(line, offset)
 
     def _read(self, row: Row) -> Entry:
-        with self.path.open("rb") as file:
-            file.seek(row.offset)
-            parsed = parse(file.read(row.length))
+        parsed = parse(read_at(self.path, row.offset, row.length))
         if isinstance(parsed, Flaw):
             raise damaged(self.path, row.offset, row.seq, parsed)
         record, chain = parsed

@@ -20,11 +20,13 @@ from replay.errors import EvidenceDamaged
 from replay.identity import digest
 
 from . import durable
+from .active import Active
 from .durable import SyscallSeam
 from .format import MAX_LINE_BYTES, Flaw, Head, Line, decode, succeed
 from .index import Index
+from .merkle import Tree
 from .row import values_of
-from .scan import damaged, pieces
+from .scan import damaged, pieces, read_at
 
 REWRITTEN_BYTES = 64 * 1024 * 1024
 """More than any group commit: as much of the unindexed end is written again before it counts as durable."""
@@ -45,7 +47,7 @@ class Recovery(Message):
 
     schema_: Literal["replay_recovery.v1"] = Field("replay_recovery.v1", alias="schema")
     id: str
-    offset: int = Field(description="Byte at which the sound log ended.")
+    offset: int = Field(description="Position at which the sound log ended: its bytes, all segments together.")
     length: int = Field(description="Bytes cut off there.")
     sha256: str = Field(description="Hash of these bytes; of those of all `files` in order, where it was torn twice.")
     files: tuple[str, ...] = Field(description="Names of the files beside the log that keep them.")
@@ -55,7 +57,7 @@ class Recovery(Message):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-def recover(path: Path, fd: int, index: Index, seam: SyscallSeam) -> Head:
+def recover(path: Path, active: Active, index: Index, seam: SyscallSeam) -> tuple[Head, Tree]:
     """Prove the part of the log that the index does not know, cut a torn end, and bring the index up to the end.
 
     Raises:
@@ -69,21 +71,18 @@ def recover(path: Path, fd: int, index: Index, seam: SyscallSeam) -> Head:
         index.restart()
         start = Head()
 
-    head, torn = _catch_up(path, start, index)
+    head, tree, torn = _catch_up(path, start, index)
     if torn:
         # Dies before the file is kept: the tail still stands and is found again.
         _keep_torn(path, head.end, torn, seam)
         # Dies here: the tail still stands; the same bytes are kept once.
-        durable.cut(fd, head.end, path, seam)
+        active.cut(head.end)
         # Dies here: the file's offset is the end of the log, so `pending` still asks for the record.
     if head.end > start.end:
         # These lines may never have reached the disk: after a failed fsync they are clean pages of the cache, which
         # no further fsync would write.
-        first = max(start.end, head.end - REWRITTEN_BYTES)
-        with path.open("rb") as file:
-            file.seek(first)
-            durable.rewrite(path, first, file.read(head.end - first), seam)
-    return head
+        active.rewrite(max(start.end, head.end - REWRITTEN_BYTES), head.end)
+    return head, tree
 
 
 def pending(path: Path, head: Head, index: Index) -> Recovery | None:
@@ -109,13 +108,12 @@ def _stands(path: Path, head: Head) -> bool:
     """Is the last line that the index knows still in its place?"""
     if head.end == 0:
         return True
-    with path.open("rb") as file:
-        file.seek(head.last)
-        line = decode(file.read(head.end - head.last))
+    line = decode(read_at(path, head.last, head.end - head.last))
     return isinstance(line, Line) and line.chain.seq == head.seq and line.chain.hash == head.hash
 
 
-def _catch_up(path: Path, head: Head, index: Index) -> tuple[Head, bytes]:
+def _catch_up(path: Path, head: Head, index: Index) -> tuple[Head, Tree, bytes]:
+    tree = index.tree()
     rows: list[tuple[Any, ...]] = []
     torn = b""
     for offset, piece in pieces(path, head.end):
@@ -127,17 +125,18 @@ def _catch_up(path: Path, head: Head, index: Index) -> tuple[Head, bytes]:
             raise damaged(path, offset, head.seq + 1, line)
         rows.append(values_of(line, offset))
         head = head.after(line)
+        tree.add(line.chain.hash)
         if len(rows) == _CHUNK:
-            _add(path, rows, head, index)
+            _add(path, rows, head, tree, index)
             rows = []
     if rows:
-        _add(path, rows, head, index)
-    return head, torn
+        _add(path, rows, head, tree, index)
+    return head, tree, torn
 
 
-def _add(path: Path, rows: list[tuple[Any, ...]], head: Head, index: Index) -> None:
+def _add(path: Path, rows: list[tuple[Any, ...]], head: Head, tree: Tree, index: Index) -> None:
     try:
-        index.add(rows, head)
+        index.add(rows, head, tree)
     except sqlite3.IntegrityError as error:
         raise EvidenceDamaged(
             f"{path} holds two records with one id, or two that end one run, up to line {head.seq}: {error}",

@@ -21,7 +21,8 @@ class Row:
     """A record's place and what is asked about it most. What a record does not have, or has in no usable form, is None.
 
     `terminal` is true for the record that ends its run; `ruling` is what the answer says of the claim (the gate's
-    decision is in `state`); `generate_ms` is in milliseconds, `offset` and `length` are in bytes.
+    decision is in `state`); `generate_ms` is in milliseconds, `length` in bytes; `offset` is a position in the log
+    (`segments`).
     """
 
     seq: int

@@ -34,4 +34,5 @@ def cancel(batch: Batch, settings: Settings, client: redis.Redis | None = None) 
             f"Batch {batch.batch_id} is marked as cancelled, but the workers could not be told: {error}",
             hint="Start the broker (`replay status` shows whether it runs) and cancel the batch again.",
         ) from error
-    return len(batch.tasks) - len(EvidenceReader(settings.evidence_log).terminal_ids(batch.batch_id))
+    ended = EvidenceReader(settings.evidence_log).terminal_ids(batch.batch_id)
+    return sum(1 for task in batch.tasks if task.run_id not in ended)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import redis
 from redis.exceptions import RedisError
 
-from broker import envelope
+from broker import envelope, starts
 from broker.connection import LOST
+from broker.signing import UNSIGNED, Keyring
 from evidence.reader import EvidenceReader
 from evidence.row import Row
+from replay import identity
 from replay.contracts import EscalationOrder, ReplayRun, ReplayTask, State, Tier
 from replay.errors import BrokerUnavailable
 from replay.topology import ROUTES, TaskName
@@ -20,10 +22,18 @@ from replay.topology import ROUTES, TaskName
 Entry = tuple[TaskName, str, dict[str, Any]]
 
 
-def enqueue(client: redis.Redis, tasks: Sequence[ReplayTask], states: Mapping[str, Row], reader: EvidenceReader) -> int:
+def enqueue(
+    client: redis.Redis,
+    tasks: Sequence[ReplayTask],
+    states: Mapping[str, Row],
+    reader: EvidenceReader,
+    *,
+    keyring: Keyring = UNSIGNED,
+    looked_at: float | None = None,
+) -> int:
     """Put tasks on the queue on which they are due, in their order, and return how many.
 
-    Doing it again is harmless: evidence takes each attempt once.
+    Doing it again costs nothing: a worker drops a message whose attempt is made or being made.
 
     Args:
         client: The broker.
@@ -31,21 +41,26 @@ def enqueue(client: redis.Redis, tasks: Sequence[ReplayTask], states: Mapping[st
         states: Where their runs stand in evidence; one whose local answer was rejected goes on to the large model
             with the same bundle, and does not start anew.
         reader: The evidence that holds that bundle.
+        keyring: Signs the messages.
+        looked_at: When the look began that found them nowhere, by the server's clock; None for what was never there
+            before. An attempt that the broker knows as made, with its evidence lost since, is made again.
 
     Raises:
         BrokerUnavailable: It went away or refused; the message says how many were accepted before.
     """
     accepted = 0
     try:
+        if looked_at is not None:
+            starts.forget_lost(client, list(_attempts(tasks, states)), looked_at)
         for name, entries in groupby((entry_for(task, states, reader) for task in tasks), key=lambda entry: entry[0]):
             pending: list[Entry] = []
             for entry in entries:
                 pending.append(entry)
                 if len(pending) == envelope.CHUNK:
-                    accepted += envelope.publish(client, ROUTES[name].value, pending)
+                    accepted += envelope.publish(client, ROUTES[name].value, pending, keyring=keyring)
                     pending = []
             if pending:
-                accepted += envelope.publish(client, ROUTES[name].value, pending)
+                accepted += envelope.publish(client, ROUTES[name].value, pending, keyring=keyring)
     except RedisError as error:
         what = "went away" if isinstance(error, LOST) else f"refused ({error})"
         raise BrokerUnavailable(
@@ -62,6 +77,13 @@ def entry_for(task: ReplayTask, states: Mapping[str, Row], reader: EvidenceReade
     if order is None:
         return TaskName.AUDIT_LOCAL, f"{task.run_id}:{Tier.LOCAL}", task.wire()
     return TaskName.AUDIT_ESCALATION, f"{task.run_id}:{Tier.ESCALATION}", order.wire()
+
+
+def _attempts(tasks: Sequence[ReplayTask], states: Mapping[str, Row]) -> Iterator[str]:
+    for task in tasks:
+        row = states.get(task.run_id)
+        for tier in (Tier.ESCALATION,) if row is not None and row.state == State.ESCALATED else Tier:
+            yield identity.attempt_id(task.run_id, tier, task.options.repeat)
 
 
 def _order(row: Row, reader: EvidenceReader) -> EscalationOrder | None:

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from evidence import durable
+from producer import repeats
 from producer.line import TaskLine
 from replay import identity
 from replay.contracts import Message, ReplayTask
@@ -47,7 +48,7 @@ class Batch:
         created_at: UTC, ISO 8601.
         source: Name of the file that it came from.
         corpus_version: The current corpus at submission, informative: workers may use a later one.
-        tasks: What is to be run.
+        tasks: What is to be run; for a task that was repeated, the run that stands for it now.
     """
 
     batch_id: str
@@ -119,8 +120,27 @@ def write(batch: Batch, batches_dir: Path) -> None:
     _keep(folder(batches_dir, batch.batch_id) / _MANIFEST, identity.canonical_json(header.wire()) + b"\n" + body)
 
 
+def header(batches_dir: Path, batch_id: str) -> Header:
+    """What the manifest says of the batch as a whole, without reading the tasks.
+
+    Raises:
+        InputError: There is no such batch.
+        EvidenceDamaged: The manifest is not what was written.
+    """
+    path = folder(batches_dir, batch_id) / _MANIFEST
+    try:
+        with path.open("rb") as file:
+            return Header.model_validate_json(file.readline())
+    except OSError:
+        raise _no_batch(batches_dir, batch_id) from None
+    except ValidationError as error:
+        raise EvidenceDamaged(
+            f"{path} is not a manifest: {error.errors()[0]['msg']}", hint=_hint_of_damage(path)
+        ) from error
+
+
 def load(batches_dir: Path, batch_id: str) -> Batch:
-    """Read a manifest and prove that it is what was written.
+    """Read a manifest, prove that it is what was written, and put repeated runs in the place of their first ones.
 
     Raises:
         InputError: There is no such batch.
@@ -130,21 +150,19 @@ def load(batches_dir: Path, batch_id: str) -> Batch:
     try:
         first, _, body = path.read_bytes().partition(b"\n")
     except OSError:
-        raise InputError(
-            f"There is no batch {batch_id} in {batches_dir.absolute()}.",
-            hint="`replay results` without a name takes the newest.",
-        ) from None
-    hint = f"Move {path.parent} away and submit the file again: what is in evidence already counts."
+        raise _no_batch(batches_dir, batch_id) from None
+    hint = _hint_of_damage(path)
     try:
-        header = Header.model_validate_json(first)
-        if hashlib.sha256(body).hexdigest() != header.tasks_sha256:
+        head = Header.model_validate_json(first)
+        if hashlib.sha256(body).hexdigest() != head.tasks_sha256:
             raise EvidenceDamaged(f"{path} was changed since it was written: its tasks have another hash.", hint=hint)
         tasks = tuple(ReplayTask.model_validate_json(line) for line in body.splitlines())
     except ValidationError as error:
         raise EvidenceDamaged(f"{path} is not a manifest: {error.errors()[0]['msg']}", hint=hint) from error
-    if len(tasks) != header.count or header.batch_id != batch_id:
-        raise EvidenceDamaged(f"{path} holds {len(tasks)} tasks of {header.batch_id}, not {header.count}.", hint=hint)
-    return Batch(batch_id, header.created_at, header.source, header.corpus_version, tasks)
+    if len(tasks) != head.count or head.batch_id != batch_id:
+        raise EvidenceDamaged(f"{path} holds {len(tasks)} tasks of {head.batch_id}, not {head.count}.", hint=hint)
+    current = repeats.current(tasks, repeats.read(path.parent))
+    return Batch(batch_id, head.created_at, head.source, head.corpus_version, current)
 
 
 def known(batches_dir: Path) -> list[str]:
@@ -164,6 +182,15 @@ def find(batches_dir: Path, name: str | None) -> Batch:
         InputError: There is none, or there are several.
         EvidenceDamaged: The manifest is not what was written.
     """
+    return load(batches_dir, find_id(batches_dir, name))
+
+
+def find_id(batches_dir: Path, name: str | None) -> str:
+    """The id that `find` would load.
+
+    Raises:
+        InputError: There is none, or there are several.
+    """
     ids = known(batches_dir)
     if not ids:
         raise InputError(
@@ -172,14 +199,14 @@ def find(batches_dir: Path, name: str | None) -> Batch:
             "without REPLAY_DATA_DIR the data lie in the folder in which a command runs.",
         )
     if name is None:
-        return load(batches_dir, ids[0])
+        return ids[0]
     fitting = [batch_id for batch_id in ids if batch_id == name] or [
         batch_id for batch_id in ids if batch_id.removeprefix("batch_").startswith(name.removeprefix("batch_"))
     ]
     if len(fitting) != 1:
         what = f"{len(fitting)} batches begin" if fitting else "No batch begins"
         raise InputError(f"{what} with {name!r}.", hint=f"The newest are: {', '.join(ids[:5])}.")
-    return load(batches_dir, fitting[0])
+    return fitting[0]
 
 
 def mark_cancelled(batches_dir: Path, batch_id: str) -> None:
@@ -190,6 +217,17 @@ def mark_cancelled(batches_dir: Path, batch_id: str) -> None:
 def is_cancelled(batches_dir: Path, batch_id: str) -> bool:
     """Was the batch cancelled?"""
     return (folder(batches_dir, batch_id) / _CANCELLED).is_file()
+
+
+def _no_batch(batches_dir: Path, batch_id: str) -> InputError:
+    return InputError(
+        f"There is no batch {batch_id} in {batches_dir.absolute()}.",
+        hint="`replay results` without a name takes the newest.",
+    )
+
+
+def _hint_of_damage(path: Path) -> str:
+    return f"Move {path.parent} away and submit the file again: what is in evidence already counts."
 
 
 def _keep(path: Path, content: bytes) -> None:

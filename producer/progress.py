@@ -112,7 +112,9 @@ class Watch:
         Raises:
             EvidenceDamaged: The log cannot be read.
         """
-        rows = self._reader.batch_states(self._batch.batch_id)
+        known = self._reader.batch_states(self._batch.batch_id)
+        # Without the runs in whose place others stand now.
+        rows = {task.run_id: known[task.run_id] for task in self._batch.tasks if task.run_id in known}
         ended = Counter((row.state, row.tier) for row in rows.values() if row.terminal)
         by_state = Counter(row.state for row in rows.values() if row.terminal)
         escalated = sum(1 for row in rows.values() if not row.terminal and row.state == State.ESCALATED)

@@ -4,85 +4,195 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import redis
 from redis.exceptions import RedisError
 
 from broker import cancelled, heartbeat, queues
+from broker.signing import Keyring
 from evidence.reader import EvidenceReader
-from producer import manifest
+from evidence.row import Row
+from producer import letters, manifest, repeats
 from producer.enqueue import enqueue
 from producer.manifest import Batch
 from producer.progress import Progress, Watch
-from replay.errors import BrokerUnavailable
+from producer.turn import PATIENCE_S, turn
+from replay.contracts import ReplayTask
+from replay.errors import BrokerUnavailable, UnavailableError
+from replay.settings import Settings
 
-LOOK_APART_S = 10.0
+EVERY_S = 5.0
 
 OnProgress = Callable[[Progress], None]
 OnTrouble = Callable[[str | None], None]
 
 
-class Reconciler:
-    """Finds what a broker lost, and enqueues it again.
+@dataclass(frozen=True)
+class Account:
+    """Where the runs of a batch are. Each is in exactly one of `ended` … `missing`.
 
-    One look may miss a message that a worker hands back at that moment, so a run has to be missing in two looks that
-    are `LOOK_APART_S` apart. Enqueuing what was not lost after all is harmless: evidence takes each attempt once.
+    Attributes:
+        batch_id: The batch.
+        accepted: Its runs.
+        ended: With terminal evidence.
+        in_broker: Waiting, in flight, or as evidence on the way to the log.
+        dead: Held back: their messages died `max_starts` times; `replay dead` shows and requeues them.
+        missing: Owed, and nowhere.
+    """
+
+    batch_id: str
+    accepted: int
+    ended: int
+    in_broker: int
+    dead: int
+    missing: tuple[ReplayTask, ...]
+
+    @property
+    def owed(self) -> int:
+        """Runs without an end."""
+        return self.accepted - self.ended
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """The account of a batch, and how many of its missing runs were enqueued again."""
+
+    account: Account
+    enqueued: int
+
+
+def account(batch: Batch, states: Mapping[str, Row], visible: Collection[str], held: Collection[str]) -> Account:
+    """Put the runs of a batch where they belong.
 
     Args:
         batch: What was accepted.
-        reader: Its evidence.
-        client: The broker.
-        batches_dir: Where the batch's mark of cancellation lies.
-        clock: Seconds, monotonic.
+        states: Where each run stands in evidence, read after the broker.
+        visible: Runs that the broker holds.
+        held: Runs that died too often to be enqueued again unasked.
     """
+    owed = [task for task in batch.tasks if not (task.run_id in states and states[task.run_id].terminal)]
+    nowhere = [task for task in owed if task.run_id not in visible]
+    missing = tuple(task for task in nowhere if task.run_id not in held)
+    return Account(
+        batch_id=batch.batch_id,
+        accepted=len(batch.tasks),
+        ended=len(batch.tasks) - len(owed),
+        in_broker=len(owed) - len(nowhere),
+        dead=len(nowhere) - len(missing),
+        missing=missing,
+    )
 
-    def __init__(
-        self,
-        batch: Batch,
-        reader: EvidenceReader,
-        client: redis.Redis,
-        batches_dir: Path,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._batch = batch
-        self._reader = reader
-        self._client = client
-        self._batches_dir = batches_dir
-        self._clock = clock
-        self._missing_since: dict[str, float] = {}
 
-    def look(self) -> int:
-        """Look once; return how many runs were enqueued again.
+def ended(batch_id: str, settings: Settings, reader: EvidenceReader) -> int:
+    """How many tasks of a batch have an end that stands; without reading the tasks, where none was repeated.
 
-        Raises:
-            BrokerUnavailable: It does not answer.
-            EvidenceDamaged: The log cannot be read.
-        """
-        batch_id = self._batch.batch_id
-        try:
-            if manifest.is_cancelled(self._batches_dir, batch_id):
-                cancelled.cancel(self._client, batch_id)
-            # The broker first: a message moves from there into evidence, and would be seen in neither the other way.
-            visible = queues.visible_run_ids(self._client)
-        except RedisError as error:
-            raise BrokerUnavailable(
-                f"the broker does not answer: {error}", hint="Start it with `replay up`."
-            ) from error
-        now = self._clock()
-        states = self._reader.batch_states(batch_id)
-        owed = [task for task in self._batch.tasks if not (task.run_id in states and states[task.run_id].terminal)]
-        missing = {task.run_id: task for task in owed if task.run_id not in visible}
-        self._missing_since = {run_id: self._missing_since.get(run_id, now) for run_id in missing}
-        lost = [task for run_id, task in missing.items() if now - self._missing_since[run_id] >= LOOK_APART_S]
-        if not lost:
-            return 0
-        count = enqueue(self._client, lost, states, self._reader)
-        for task in lost:
-            del self._missing_since[task.run_id]
-        return count
+    Raises:
+        EvidenceDamaged: The manifest or the log cannot be read.
+    """
+    terminal = reader.terminal_ids(batch_id)
+    if not repeats.read(manifest.folder(settings.batches_dir, batch_id)):
+        return len(terminal)
+    return sum(1 for task in manifest.load(settings.batches_dir, batch_id).tasks if task.run_id in terminal)
+
+
+def owes(batch_id: str, settings: Settings, reader: EvidenceReader) -> bool:
+    """Does a batch have runs without an end?
+
+    Raises:
+        EvidenceDamaged: The manifest or the log cannot be read.
+    """
+    return ended(batch_id, settings, reader) < manifest.header(settings.batches_dir, batch_id).count
+
+
+def examine(batch_id: str, settings: Settings, client: redis.Redis, look: queues.Look | None = None) -> Account:
+    """Say where the runs of a batch are; changes nothing.
+
+    Args:
+        batch_id: Which one.
+        settings: Where batches and evidence lie.
+        client: The broker.
+        look: A look at the broker that was made already; by default one is made now.
+
+    Raises:
+        BrokerUnavailable: It does not answer.
+        UnavailableError: Its messages never came to rest.
+        EvidenceDamaged: The log or the manifest cannot be read.
+    """
+    return _examined(batch_id, settings, client, look)[0]
+
+
+def reconcile(
+    batch_id: str, settings: Settings, client: redis.Redis, keyring: Keyring, *, patience_s: float = PATIENCE_S
+) -> Reconciled:
+    """Enqueue exactly what a batch owes and the broker does not hold.
+
+    One look is enough to know that (`queues.look`), and the batch is held meanwhile, so what another process enqueues
+    is seen. A message that is there twice all the same, by a producer on another machine, costs nothing: a worker drops
+    it (`broker.claims.Claims.begin`).
+
+    Args:
+        batch_id: Which one.
+        settings: Where batches and evidence lie.
+        client: The broker.
+        keyring: Signs the messages.
+        patience_s: How long to wait for another process that works on the batch.
+
+    Raises:
+        BrokerUnavailable: It does not answer.
+        UnavailableError: Another process works on the batch, or the broker's messages never came to rest.
+        EvidenceDamaged: The log or the manifest cannot be read.
+    """
+    with turn(settings.batches_dir, batch_id, patience_s=patience_s):
+        tell_cancellation(batch_id, settings, client)
+        found, look, states = _examined(batch_id, settings, client, None)
+        if not found.missing:
+            return Reconciled(found, 0)
+        reader = EvidenceReader(settings.evidence_log)
+        count = enqueue(client, found.missing, states, reader, keyring=keyring, looked_at=look.began_at)
+        return Reconciled(found, count)
+
+
+def _examined(
+    batch_id: str, settings: Settings, client: redis.Redis, look: queues.Look | None
+) -> tuple[Account, queues.Look, Mapping[str, Row]]:
+    batch = manifest.load(settings.batches_dir, batch_id)
+    try:
+        # The broker first: a message moves from there into evidence, and would be seen in neither the other way.
+        look = look or queues.look(client)
+        states = EvidenceReader(settings.evidence_log).batch_states(batch_id)
+        found = account(batch, states, look.run_ids, ())
+        if found.missing:
+            # The dead queue is read only where it matters: each of its letters may have 64 KiB.
+            found = account(batch, states, look.run_ids, _held_back(client, settings.max_starts))
+    except RedisError as error:
+        raise _no_answer(error) from error
+    return found, look, states
+
+
+def _held_back(client: redis.Redis, deaths: int) -> set[str]:
+    """Runs of which so many letters lie on the dead queue: enqueued without end, they would die without end."""
+    counts = Counter(letters.run_id_of(letter) for _, letter in letters.on_the_queue(client))
+    return {run_id for run_id, count in counts.items() if run_id is not None and count >= deaths}
+
+
+def tell_cancellation(batch_id: str, settings: Settings, client: redis.Redis) -> None:
+    """Tell the broker that a batch is cancelled, if it is: it may have lost that, or never learned it.
+
+    Raises:
+        BrokerUnavailable: It does not answer.
+    """
+    try:
+        if manifest.is_cancelled(settings.batches_dir, batch_id):
+            cancelled.cancel(client, batch_id)
+    except RedisError as error:
+        raise _no_answer(error) from error
+
+
+def _no_answer(error: RedisError) -> BrokerUnavailable:
+    return BrokerUnavailable(f"the broker does not answer: {error}", hint="Start it with `replay up`.")
 
 
 def ignore(trouble: str | None) -> None:
@@ -92,9 +202,8 @@ def ignore(trouble: str | None) -> None:
 
 def wait(
     batch: Batch,
-    reader: EvidenceReader,
+    settings: Settings,
     client: redis.Redis,
-    batches_dir: Path,
     *,
     on_progress: OnProgress,
     on_trouble: OnTrouble = ignore,
@@ -107,9 +216,8 @@ def wait(
 
     Args:
         batch: What to wait for.
-        reader: Its evidence.
+        settings: Where batches and evidence lie, and with which key messages are signed.
         client: The broker.
-        batches_dir: Where the batches lie.
         on_progress: Gets each look.
         on_trouble: Gets what hinders the batch each time that this changes; None once nothing does any more.
         stop: Set it, and the present progress is returned at the next look.
@@ -117,10 +225,11 @@ def wait(
 
     Raises:
         EvidenceDamaged: The log cannot be read.
+        ConfigurationError: The key of messages is none.
     """
     ended = stop if stop is not None else threading.Event()
-    watch = Watch(batch, reader, client)
-    reconciler = Reconciler(batch, reader, client, batches_dir)
+    watch = Watch(batch, EvidenceReader(settings.evidence_log), client)
+    keyring = Keyring.of(settings)
     told: str | None = None
     reconcile_at = 0.0
     while True:
@@ -131,15 +240,26 @@ def wait(
             return progress
         trouble = hindrance(progress, client)
         if began >= reconcile_at:
-            try:
-                reconciler.look()
-            except BrokerUnavailable as error:
-                trouble = error.message
-            reconcile_at = began + LOOK_APART_S / 2
+            trouble = _enqueue_missing(batch.batch_id, settings, client, keyring) or trouble
+            # A batch that takes long to look through is looked through less often.
+            reconcile_at = began + max(EVERY_S, 10 * (time.monotonic() - began))
         if trouble != told:
             on_trouble(trouble)
             told = trouble
         ended.wait(max(poll_s, 5 * (time.monotonic() - began)))
+
+
+def _enqueue_missing(batch_id: str, settings: Settings, client: redis.Redis, keyring: Keyring) -> str | None:
+    """Reconcile without waiting for anybody; returns what is in the way, if that is worth telling."""
+    try:
+        if examine(batch_id, settings, client).missing:
+            reconcile(batch_id, settings, client, keyring, patience_s=0)
+    except BrokerUnavailable as error:
+        return error.message
+    except UnavailableError:
+        # Another process is at it, or messages do not come to rest: the next round sees.
+        return None
+    return None
 
 
 def hindrance(progress: Progress, client: redis.Redis) -> str | None:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import filelock
 import redis
 
 from broker import queues
 from broker.connection import connect
+from broker.signing import Keyring
 from evidence.reader import EvidenceReader
 from producer import manifest
 from producer.enqueue import enqueue
 from producer.line import TaskLine
 from producer.manifest import Batch
+from producer.turn import turn
 from replay.corpus import snapshot
-from replay.errors import ConfigurationError, InputError, UnavailableError
+from replay.errors import InputError
 from replay.settings import Settings
-
-_LOCK_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,8 @@ def submit(
         InputError: There is no task, or the batch was cancelled.
         CorpusError: There is no corpus and a task wants retrieval.
         BrokerUnavailable: It does not answer (nothing is accepted), or went away in the middle (says how far it came).
-        ConfigurationError: The data directory cannot be written.
-        UnavailableError: Another process submits the same batch, and does not end.
+        ConfigurationError: The data directory cannot be written, or the key of messages is none.
+        UnavailableError: Another process works on the same batch, and does not end.
         AppendFailed: The manifest could not be made durable; nothing is accepted.
         EvidenceDamaged: The manifest of an earlier submission is not what was written.
     """
@@ -88,7 +86,9 @@ def submit(
     created_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     batch = manifest.plan(lines, source=source, corpus_version=version, created_at=created_at, nonce=nonce)
 
-    with _alone(settings, batch.batch_id):
+    keyring = Keyring.of(settings)
+
+    with turn(settings.batches_dir, batch.batch_id):
         resumed = manifest.exists(settings.batches_dir, batch.batch_id)
         if resumed:
             batch = manifest.load(settings.batches_dir, batch.batch_id)
@@ -101,33 +101,11 @@ def submit(
         # Dies here: the batch is accepted and nothing is enqueued; the same command, or a waiting one, goes on.
         reader = EvidenceReader(settings.evidence_log)
         # In this order: a message moves from a queue to evidence, so what is in neither was in neither at one time.
-        visible = queues.visible_run_ids(broker)
+        look = queues.look(broker)
         states = reader.batch_states(batch.batch_id)
         owed = [task for task in batch.tasks if not (task.run_id in states and states[task.run_id].terminal)]
-        due = [task for task in owed if task.run_id not in visible]
+        due = [task for task in owed if task.run_id not in look.run_ids]
         # Dies inside: part of it is enqueued; the next one finds that part visible.
-        enqueued = enqueue(broker, due, states, reader)
+        looked_at = look.began_at if resumed else None
+        enqueued = enqueue(broker, due, states, reader, keyring=keyring, looked_at=looked_at)
     return Submission(batch, len(batch.tasks) - len(owed), len(owed) - len(due), enqueued, resumed)
-
-
-@contextmanager
-def _alone(settings: Settings, batch_id: str) -> Iterator[None]:
-    """Two producers with the same file take turns, so that the second one finds the first one's messages."""
-    place = manifest.folder(settings.batches_dir, batch_id)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(place / "lock", timeout=_LOCK_S)
-        lock.acquire()
-    except filelock.Timeout as taken:
-        raise UnavailableError(
-            f"Batch {batch_id} is being submitted by another process.", hint="Wait for it, then try again."
-        ) from taken
-    except OSError as error:
-        raise ConfigurationError(
-            f"The batch cannot be kept in {place}: {error.strerror}.",
-            hint="Set REPLAY_DATA_DIR to a folder that this user can write.",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

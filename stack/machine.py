@@ -140,7 +140,7 @@ def variables(settings: Settings) -> Iterator[Finding]:
 def keys(settings: Settings) -> Iterator[Finding]:
     """Which keys are set; never what they are."""
     for field in type(settings).model_fields:
-        if field.endswith("api_key"):
+        if field.endswith("api_key") or field == "message_key":
             key = getattr(settings, field)
             is_set = key is not None and bool(key.get_secret_value().strip())
             yield ok(f"REPLAY_{field.upper()}", "set" if is_set else "not set")

@@ -15,6 +15,7 @@ from stack.paths import StackPaths
 from stack.readiness import HttpHealth, Probe
 
 BROKER, SERVERS, WORKERS = 0, 1, 2
+_WRITER_STARTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def every_program(settings: Settings) -> tuple[Program, ...]:
         _model(settings, Tier.ESCALATION, settings.escalation_port, "REPLAY_ESCALATION_PORT"),
         _worker(settings, "writer", SERVERS, before_stop=partial(questions.stream_to_drain, settings)),
         _dashboard(settings),
+        _worker(settings, "scheduler", WORKERS),
         _worker(settings, "local", WORKERS, processes=settings.local_slots),
         _worker(settings, "escalation", WORKERS, processes=settings.escalation_slots),
     )
@@ -118,11 +120,13 @@ def _worker(
 ) -> Program:
     return _replay(
         settings,
-        "writer" if role == "writer" else f"worker-{role}",
+        role if role in {"writer", "scheduler"} else f"worker-{role}",
         ("worker", role, *(("-c", str(processes)) if processes else ())),
         order,
         ready=partial(questions.worker_to_report, settings, role),
         stop_as_group=False,
+        # A full disk ends the writer at each start until there is room; supervisord waits a second longer each time.
+        start_retries=_WRITER_STARTS if role == "writer" else 3,
         # One generation on a CPU takes a minute at worst; a killed one runs again after the visibility timeout.
         stop_wait_s=min(settings.task_time_limit_s, 180),
         before_stop=before_stop,
@@ -137,6 +141,7 @@ def _replay(
     *,
     ready: Probe | None = None,
     ready_within_s: float = 60.0,
+    start_retries: int = 3,
     stop_wait_s: int = 30,
     stop_as_group: bool = True,
     before_stop: Probe | None = None,
@@ -151,6 +156,7 @@ def _replay(
         order=order,
         ready=ready,
         ready_within_s=ready_within_s,
+        start_retries=start_retries,
         stop_wait_s=stop_wait_s,
         stop_as_group=stop_as_group,
         before_stop=before_stop,

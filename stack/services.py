@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -18,7 +17,8 @@ from replay.settings import Settings
 from stack.finding import Finding, fail, ok, warn
 
 _PATIENCE_S = 5.0
-_ROLES = ("local", "escalation", "writer")
+_HINDERED = "`replay lane list` says why a lane stands still; a writer that stands by waits for the one that writes."
+_ROLES = ("local", "escalation", "writer", "scheduler")
 
 
 def broker(settings: Settings) -> Iterator[Finding]:
@@ -33,17 +33,21 @@ def broker(settings: Settings) -> Iterator[Finding]:
     try:
         with client:
             depths = queues.depths(client)
-            alive = Counter(worker.role for worker in heartbeat.alive(client))
+            beats = heartbeat.alive(client)
     except RedisError as error:
         yield fail("broker", f"{describe(settings)} answers, but not to everything: {error}", "Look at its log.")
         return
     waiting = sum(depths.waiting.values())
     yield ok("broker", f"{describe(settings)}, {waiting} waiting, {sum(depths.in_flight.values())} in flight")
     if depths.dead:
-        yield warn("dead queue", f"{depths.dead} letters", "`replay evidence tail` says why they were not run.")
+        yield warn("dead queue", f"{depths.dead} letters", "`replay dead list` says why they were not run.")
     for role in _ROLES:
-        if alive[role]:
-            yield ok(f"worker, {role}", f"{alive[role]} alive")
+        states = [beat.state for beat in beats if beat.role == role]
+        hindered = [state for state in states if state]
+        if states and len(hindered) < len(states):
+            yield ok(f"worker, {role}", f"{len(states)} alive{'; one of them: ' + hindered[0] if hindered else ''}")
+        elif states:
+            yield warn(f"worker, {role}", f"{len(states)} alive, but {hindered[0]}", _HINDERED)
         else:
             yield warn(f"worker, {role}", "none alive", f"Start the stack with `replay up`, or `replay worker {role}`.")
 

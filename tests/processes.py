@@ -238,7 +238,7 @@ class Stack:
         return {task.run_id for task in tasks}
 
     def evidence(self) -> list[dict[str, Any]]:
-        """The records of the log, whole lines only; each is parsed once, since tests poll this."""
+        """The records of the log without the writers' own, whole lines only; parsed once, since tests poll this."""
         log = self.settings.evidence_log
         if log.exists():
             with log.open("rb") as file:
@@ -246,7 +246,8 @@ class Stack:
                 content = file.read()
             whole = content[: content.rfind(b"\n") + 1]
             self._read_to += len(whole)
-            self._records += [json.loads(line) for line in whole.splitlines()]
+            found = [json.loads(line) for line in whole.splitlines()]
+            self._records += [record for record in found if record["schema"] != "replay_writer.v1"]
         return self._records
 
     def ended(self) -> list[str]:

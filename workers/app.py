@@ -15,8 +15,10 @@ from celery.apps.worker import Worker
 from kombu.entity import Exchange
 from kombu.entity import Queue as KombuQueue
 
+from broker import lanes
 from broker.connection import celery_url
-from replay.errors import ReplayError
+from broker.signing import Keyring
+from replay.errors import ConfigurationError, ReplayError
 from replay.settings import Settings
 from replay.topology import ROUTES, Queue, TaskName
 from workers import shutdown, tasks, transport
@@ -64,8 +66,18 @@ def default_concurrency(settings: Settings, queues: list[str] | str | None) -> i
 
 
 def make_app(settings: Settings) -> ReplayCelery:
-    """Build the application of these settings."""
-    transport.install()
+    """Build the application of these settings.
+
+    Raises:
+        ConfigurationError: Messages are to be signed, but Celery's own transport is to bring them, which looks at no
+            signature.
+    """
+    if not settings.atomic_claim and settings.message_key is not None:
+        raise ConfigurationError(
+            "REPLAY_ATOMIC_CLAIM=0 takes messages without looking at their signatures, and REPLAY_MESSAGE_KEY is set",
+            hint="Unset one of the two.",
+        )
+    transport.install(atomic_claim=settings.atomic_claim)
     app = ReplayCelery("replay", set_as_current=False)
     app.conf.update(configuration(settings))
     app.runtime = Runtime(settings)
@@ -92,6 +104,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "priority_steps": [0],
             "health_check_interval": 10,
             "socket_keepalive": True,
+            transport.KEYRING_OPTION: Keyring.of(settings),
+            transport.DOORS_OPTION: lanes.doors(settings),
         },
         "task_queues": [KombuQueue(name.value, exchange, routing_key=name.value) for name in ROUTES.values()],
         "task_routes": {task.value: {"queue": queue.value} for task, queue in ROUTES.items()},

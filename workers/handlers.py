@@ -10,12 +10,15 @@ from typing import Any
 import redis
 from pydantic import ValidationError
 
-from broker import cancelled, dead, starts
-from broker.claims import Push
+from broker import cancelled, dead
+from broker.claims import Push, Turn
 from broker.envelope import Envelope
+from broker.hand_back import HandBack, Turned
+from broker.signing import UNSIGNED, Keyring
 from evidence.format import MAX_BODY_BYTES
 from replay import identity, pipeline
 from replay.contracts import Bundle, EscalationOrder, Message, ReplayTask, State, Tier
+from replay.models.breaker import EndpointPaused
 from replay.pipeline import Engine, Outcome
 from replay.topology import Queue, TaskName
 from workers.lease import Lease
@@ -47,6 +50,8 @@ class Desk:
     client: redis.Redis
     engine: Engine
     max_starts: int
+    hand_back: HandBack
+    keyring: Keyring = UNSIGNED
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,6 @@ ESCALATION = Lane(Tier.ESCALATION, _escalation_order)
 
 def handle(lane: Lane, payload: dict[str, Any], lease: Lease, desk: Desk) -> None:
     """Bring one message to its commit. Raises only when the broker is gone, and then the message stays where it is."""
-    # It may have waited in this worker for longer than its lease lasts: then somebody else has it, and only they.
-    if not lease.renew():
-        logger.warning("%s: the lease ran out before the task began; another worker has it", lease.queue)
-        return
-
     try:
         order = lane.decode(payload)
     except ValidationError as error:
@@ -89,14 +89,27 @@ def handle(lane: Lane, payload: dict[str, Any], lease: Lease, desk: Desk) -> Non
     # Counted before any work. Dies after this, anywhere below: the start counts, and a task that kills its worker each
     # time ends as poison instead of going round for ever.
     attempt_id = identity.attempt_id(order.task.run_id, lane.tier, order.task.options.repeat)
-    count = starts.count(desk.client, attempt_id)
-    if count > desk.max_starts:
-        result = _poisoned(order, lease.queue, payload, count - 1)
+    begun = lease.begin(attempt_id)
+    if begun.turn is not Turn.OURS:
+        # Lost: it waited in this worker for longer than its lease lasts, and somebody else has it. Otherwise it was
+        # enqueued twice, and its double has ended or is at work.
+        logger.info("%s: %s is not run from this message: %s", lease.queue, order.task.run_id, begun.turn.value)
+        return
+    if begun.starts > desk.max_starts:
+        result = _poisoned(order, lease.queue, payload, begun.starts - 1)
     elif cancelled.is_cancelled(desk.client, order.task.batch_id):
         result = Result(_ended(order, State.CANCELLED, "the batch was cancelled"))
     else:
         with lease.kept():
-            result = _attempted(order, desk.engine)
+            made = _attempted(order, desk)
+        if isinstance(made, EndpointPaused):
+            # No verdict, and no fault of the task: it waits in the queue until its endpoint is asked again. Dies before
+            # this: it is redelivered, and only then does the start count.
+            ended = _turned_away(order, made, attempt_id, lease, desk)
+            if ended is None:
+                return
+            made = ended
+        result = made
 
     # The one commit: evidence, the order for the other lane, the end of the lease and of the count, all or nothing.
     # Dies before it: the message is redelivered and the attempt is made again. Dies after it: nothing is left to do.
@@ -105,9 +118,18 @@ def handle(lane: Lane, payload: dict[str, Any], lease: Lease, desk: Desk) -> Non
         logger.warning("%s: the lease on %s was lost; this call published nothing", lease.queue, order.task.run_id)
 
 
-def _attempted(order: Order, engine: Engine) -> Result:
+def _turned_away(order: Order, paused: EndpointPaused, attempt_id: str, lease: Lease, desk: Desk) -> Result | None:
+    """The end of a task that has waited long enough for its endpoint; None while it goes on waiting in its queue."""
+    turned, times = lease.hand_back(desk.hand_back, attempt_id, paused)
+    if turned is not Turned.ENOUGH:
+        logger.info("%s: %s is back on the queue: %s", lease.queue, order.task.run_id, paused.message)
+        return None
+    return Result(_ended(order, State.FAILED, f"model: {paused.message} (handed back {times} times)"))
+
+
+def _attempted(order: Order, desk: Desk) -> Result | EndpointPaused:
     try:
-        outcome = order.attempt(engine)
+        outcome = order.attempt(desk.engine)
         record = _wire(outcome.run)
         if len(record) > MAX_BODY_BYTES:
             return Result(
@@ -115,7 +137,9 @@ def _attempted(order: Order, engine: Engine) -> Result:
             )
         if outcome.escalation is None:
             return Result(record)
-        return Result(record, (Push(Queue.ESCALATION.value, _sealed(outcome.escalation)),))
+        return Result(record, (Push(Queue.ESCALATION.value, _sealed(outcome.escalation, desk.keyring)),))
+    except EndpointPaused as paused:
+        return paused
     except Exception as error:
         # A bug of ours or a broken installation: told in the evidence, never retried until it passes.
         logger.exception("%s: the attempt failed in an unforeseen way", order.task.run_id)
@@ -135,9 +159,9 @@ def _ended(order: Order, state: State, reason: str, *, with_bundle: bool = True)
     return _wire(pipeline.end_without_attempt(order.task, state, reason, bundle=bundle))
 
 
-def _sealed(order: EscalationOrder) -> bytes:
+def _sealed(order: EscalationOrder, keyring: Keyring) -> bytes:
     message_id = f"{order.task.run_id}:{Tier.ESCALATION}"
-    return Envelope(TaskName.AUDIT_ESCALATION, message_id, order.wire()).sealed(Queue.ESCALATION)
+    return Envelope(TaskName.AUDIT_ESCALATION, message_id, order.wire()).sealed(Queue.ESCALATION, keyring)
 
 
 def _wire(message: Message) -> bytes:

@@ -8,7 +8,7 @@ import socket
 from broker.connection import connect
 from replay.contracts import Tier
 from replay.errors import ConfigurationError
-from replay.models import routing
+from replay.models.breaker import chain
 from replay.settings import Settings
 from replay.topology import Queue
 from workers import writer
@@ -47,7 +47,7 @@ def run_worker(settings: Settings, role: str, concurrency: int | None = None, *,
     # Told here, in words, what Celery would tell in a traceback or retry for ever.
     connect(settings)
     tier = Tier(role)
-    routing.route(routing.model_for(tier, settings), tier, settings)
+    chain(tier, settings)
     app = make_app(settings)
     if role == Tier.LOCAL:
         app.runtime.retriever.load()

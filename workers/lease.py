@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from broker import starts
-from broker.claims import Claims, Push
+from broker.claims import Begun, Claims, Push
 from broker.connection import LOST
+from broker.hand_back import HandBack, Turned
+from replay.models.breaker import EndpointPaused
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,10 @@ class Lease:
         """Extend the lease; False if it is lost: another worker has the message, or will."""
         return self._claims.renew(self.queue, self._tag)
 
+    def begin(self, attempt_id: str) -> Begun:
+        """Take the attempt that the message asks for, and count the start; or learn that the message is doubled."""
+        return self._claims.begin(self.queue, self._tag, attempt_id)
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Renew the lease from a thread of this process, so that it ends with the process and not before the task.
@@ -51,7 +56,11 @@ class Lease:
 
     def commit(self, record: bytes, *, attempt_id: str, pushes: Sequence[Push] = ()) -> bool:
         """Publish evidence and messages and end the lease, all or nothing; False if it was lost."""
-        return self._claims.commit(self.queue, self._tag, record, starts_key=starts.key(attempt_id), pushes=pushes)
+        return self._claims.commit(self.queue, self._tag, record, attempt_id=attempt_id, pushes=pushes)
+
+    def hand_back(self, hand_back: HandBack, attempt_id: str, paused: EndpointPaused) -> tuple[Turned, int]:
+        """Let the message wait for its endpoint, behind all others; or learn that it has waited long enough."""
+        return hand_back(self.queue, self._tag, attempt_id, paused)
 
     def condemn(self, cause: str) -> bool:
         """Turn the message into a dead letter; False if the lease was lost."""

@@ -10,7 +10,7 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
-from broker import heartbeat
+from broker import heartbeat, lanes
 from broker.connection import LOST, connect
 from broker.heartbeat import Heartbeat
 from replay.errors import BrokerUnavailable
@@ -55,13 +55,19 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is not typ
         try:
             if self._client is None:
                 self._client = connect(consumer.app.runtime.settings, patience=0)
-            heartbeat.beat(self._client, self._now(consumer))
+            heartbeat.beat(self._client, self._now(consumer, self._hindered(consumer)))
         except (*LOST, BrokerUnavailable) as error:
             logger.debug("no heartbeat: %s", error)
 
+    def _hindered(self, consumer: Any) -> str:
+        """Why this worker takes no messages, although it lives; empty where it does."""
+        doors = lanes.doors(consumer.app.runtime.settings)
+        seen = [lanes.look(self._client, doors[queue]) for queue in _queues(consumer) if queue in doors]
+        return "; ".join(text for status in seen if (text := str(status)))
+
     @staticmethod
-    def _now(consumer: Any) -> Heartbeat:
-        queues = sorted(consumer.app.amqp.queues.consume_from)
+    def _now(consumer: Any, hindered: str) -> Heartbeat:
+        queues = _queues(consumer)
         return Heartbeat(
             worker=consumer.hostname,
             role="+".join(_ROLES.get(queue, queue) for queue in queues),
@@ -70,4 +76,9 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is not typ
             concurrency=consumer.pool.num_processes,
             in_flight=len(state.active_requests),
             started=sum(state.total_count.values()),
+            state=hindered,
         )
+
+
+def _queues(consumer: Any) -> list[str]:
+    return sorted(consumer.app.amqp.queues.consume_from)

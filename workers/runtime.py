@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+import redis
+
+from broker.breaker import SharedBreaker
 from broker.claims import Claims
 from broker.connection import connect
+from broker.hand_back import HandBack
+from broker.signing import Keyring
 from replay.contracts import Bundle, ReplayTask
 from replay.corpus import fusion
 from replay.corpus.retrieval import CurrentRetriever
 from replay.gate import gate_without
+from replay.models.breaker import Breaker, Unbroken
 from replay.models.client import ModelClient
 from replay.pipeline import Engine, Retriever
 from replay.prompting import PromptLimits
@@ -65,7 +71,7 @@ class Runtime:
         settings: From the composition root.
 
     Raises:
-        ConfigurationError: The gate is to leave out a rule that it has not.
+        ConfigurationError: The gate is to leave out a rule that it has not, or the key of messages is none.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -73,6 +79,7 @@ class Runtime:
         self.retriever = SharedRetriever(settings)
         # Made before the first task: met in each task, a mistake in it would end a whole batch.
         self._gate = gate_without(settings.gate_rules_off)
+        self.keyring = Keyring.of(settings)
         self._made: _Here | None = None
 
     @property
@@ -90,6 +97,16 @@ class Runtime:
         if self._made is None or self._made.pid != os.getpid():
             client = connect(self.settings, patience=PATIENCE)
             limits = PromptLimits(exemplars=self.settings.exemplars_shown)
-            engine = Engine(self.retriever, ModelClient(self.settings), limits, self._gate)
-            self._made = _Here(os.getpid(), Desk(client, engine, self.settings.max_starts), Claims(client))
+            engine = Engine(
+                self.retriever, ModelClient(self.settings, breaker=self._breaker(client)), limits, self._gate
+            )
+            desk = Desk(client, engine, self.settings.max_starts, HandBack(client), self.keyring)
+            self._made = _Here(os.getpid(), desk, Claims(client, self.keyring))
         return self._made
+
+    def _breaker(self, client: redis.Redis) -> Breaker:
+        settings = self.settings
+        if not settings.atomic_claim:
+            # Its lanes have no doors: a task that was handed back would be here again at once.
+            return Unbroken()
+        return SharedBreaker(client, failures=settings.breaker_failures, pause_s=settings.breaker_pause_s)

@@ -9,12 +9,14 @@ from celery import Celery, Task
 from celery.exceptions import Reject
 from redis.exceptions import RedisError
 
+from broker.envelope import Envelope
 from replay.errors import BrokerUnavailable
 from replay.topology import ROUTES, TaskName
 from workers import handlers
 from workers.handlers import Lane
 from workers.lease import Lease
 from workers.runtime import Runtime
+from workers.stock import StockLease
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +33,18 @@ def register(app: Celery, runtime: Runtime) -> None:
         _run(self, handlers.ESCALATION, TaskName.AUDIT_ESCALATION, payload, runtime)
 
 
+def _lease(task: Task, name: TaskName, payload: dict[str, Any], tag: str, runtime: Runtime) -> Lease:
+    queue, timeout_s = ROUTES[name].value, runtime.settings.visibility_timeout_s
+    if runtime.settings.atomic_claim:
+        return Lease(runtime.claims, queue, tag, timeout_s)
+    item = Envelope(name, task.request.id, payload).sealed(queue)
+    return StockLease(runtime.claims, queue, tag, timeout_s, client=runtime.desk.client, item=item)
+
+
 def _run(task: Task, lane: Lane, name: TaskName, payload: dict[str, Any], runtime: Runtime) -> None:
     tag = task.request.properties["delivery_tag"]
     try:
-        lease = Lease(runtime.claims, ROUTES[name].value, tag, runtime.settings.visibility_timeout_s)
+        lease = _lease(task, name, payload, tag, runtime)
         try:
             handlers.handle(lane, payload, lease, runtime.desk)
         except (RedisError, BrokerUnavailable):

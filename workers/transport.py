@@ -28,25 +28,37 @@ from typing import Any
 from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 
-from broker import dead
-from broker.claims import CONSUMER_TTL_S, Claims, claim_key
+from broker import dead, lanes
+from broker.claims import CONSUMER_TTL_S, Claims, Entrance, claim_key
 from broker.envelope import EnvelopeFault, opened
+from broker.lanes import Door, LaneState
+from broker.signing import UNSIGNED, Keyring
 from replay.errors import ConfigurationError
 from replay.topology import ROUTES, Queue
 
 logger = logging.getLogger(__name__)
 
+# The transport option that brings the keys of messages; kombu hands a channel nothing else of ours.
+KEYRING_OPTION = "replay_keyring"
+# And the one that brings what has to let a message of each queue through.
+DOORS_OPTION = "replay_doors"
+# How often a worker of a shut lane looks whether it is open, and one that waits at an empty queue whether it is shut.
+_LOOK_S = 1.0
+
 OURS = frozenset(queue.value for queue in ROUTES.values())
 
 
-def install() -> None:
-    """Make kombu use this transport for `redis://`, `rediss://` and `redis+socket://` in this process.
+_STOCK = "kombu.transport.redis:Transport"
+
+
+def install(*, atomic_claim: bool) -> None:
+    """Make kombu use this transport for `redis://`, `rediss://` and `redis+socket://` in this process, or its own.
 
     kombu takes no class path in a URL; the alias table is its way to name a transport, and keeping the stock names lets
     Flower and `celery inspect` read the URL.
     """
     for alias in ("redis", "rediss"):
-        TRANSPORT_ALIASES[alias] = f"{__name__}:Transport"
+        TRANSPORT_ALIASES[alias] = f"{__name__}:Transport" if atomic_claim else _STOCK
 
 
 class QoS(redis.QoS):
@@ -135,7 +147,12 @@ class Channel(redis.Channel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.claims = Claims(self._create_client())
+        self._keyring: Keyring = self.connection.client.transport_options.get(KEYRING_OPTION, UNSIGNED)
+        self._doors: dict[str, Door] = self.connection.client.transport_options.get(DOORS_OPTION, {})
+        # Of each queue: when its door was looked at, and whether it was shut then.
+        self._looked: dict[str, tuple[float, bool]] = {}
+        self._broker = self._create_client()
+        self.claims = Claims(self._broker, self._keyring)
         self.accepted: dict[str, str] = {}
         self._consumer = _new_consumer()
         self._registered_at: dict[str, float] = {}
@@ -161,6 +178,11 @@ class Channel(redis.Channel):
         if not queues or queues[0] not in OURS:
             self._polled = None
             super()._brpop_start(timeout)
+            return
+        if not self._may_take_from(queues[0]):
+            # Asking for nothing is what kombu does itself where it has no queue; the next tick of its loop comes here.
+            self._polled = None
+            self._queue_cycle.rotate(queues[0])
             return
         if self._reply_due:
             # The last reply never came: what it may have moved stays in the old claim list until a sweep finds that
@@ -207,19 +229,44 @@ class Channel(redis.Channel):
             self.claims.decline(queue, self._consumer, item)
             return
         try:
-            envelope = opened(item, Queue(queue))
+            envelope = opened(item, Queue(queue), self._keyring)
         except EnvelopeFault as fault:
-            letter = dead.letter(queue, f"envelope: {fault}", item)
-            report = "%s: a message of %d bytes cannot run (%s); kept as %s"
-            logger.error(report, queue, len(item), fault, letter.id)  # noqa: TRY400  the fault says it all
+            letter = dead.letter(queue, f"{fault.cause}: {fault}", item)
+            report = "%s: a message of %d bytes cannot run (%s: %s); kept as %s"
+            logger.error(report, queue, len(item), fault.cause, fault, letter.id)  # noqa: TRY400  the fault says it all
             self.claims.bury(queue, self._consumer, item, letter)
             return
         tag = uuid.uuid4().hex
-        if not self.claims.accept(queue, self._consumer, item, tag):
+        entrance = self.claims.admit(queue, self._consumer, item, tag, self._doors.get(queue))
+        if entrance is Entrance.SHUT:
+            self._note_door(queue, shut=True)
+            return
+        if entrance is Entrance.GONE:
             logger.warning("%s: a sweep took back a claim of this worker: it was frozen for a while", queue)
             return
+        self._note_door(queue, shut=False)
         self.accepted[tag] = queue
         self.connection._deliver(envelope.message(queue, tag), queue)  # noqa: SLF001  as stock kombu does here
+
+    def _may_take_from(self, queue: str) -> bool:
+        """Is the lane's door open? Told by the last message where there was one just now, else asked."""
+        door = self._doors.get(queue)
+        if door is None:
+            return True
+        looked_at, shut = self._looked.get(queue, (float("-inf"), False))
+        if time.monotonic() - looked_at < _LOOK_S:
+            return not shut
+        status = lanes.look(self._broker, door)
+        self._note_door(queue, shut=status.state is not LaneState.OPEN, why=str(status))
+        return status.state is LaneState.OPEN
+
+    def _note_door(self, queue: str, *, shut: bool, why: str = "") -> None:
+        _, was_shut = self._looked.get(queue, (0.0, False))
+        self._looked[queue] = (time.monotonic(), shut)
+        if shut and not was_shut:
+            logger.warning("%s: takes no messages; they wait in the queue. %s", queue, why or "Its lane was shut.")
+        elif was_shut and not shut:
+            logger.info("%s: takes messages again", queue)
 
     def _give_sign_of_life(self, queue: str) -> None:
         now = time.monotonic()

@@ -1,4 +1,7 @@
-"""The evidence writer: one process that reads the stream, appends to the log, and only then acknowledges."""
+"""The evidence writer: one process that reads the stream, appends to the log, and only then acknowledges.
+
+Any number of writers may be started; one of them writes, the others stand by (`takeover`).
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,12 @@ from broker import dead, heartbeat
 from broker.connection import LOST, connect
 from broker.evidence_stream import Entry, EvidenceStream
 from broker.heartbeat import Heartbeat
+from broker.signing import Keyring
 from evidence.format import Body, prepare
-from evidence.log import EvidenceLog
-from replay.errors import InputError
+from replay.errors import EvidenceError, InputError
 from replay.settings import Settings
 from replay.topology import EVIDENCE_STREAM
+from workers.takeover import Tenure, stand_by
 
 logger = logging.getLogger(__name__)
 
@@ -32,31 +36,49 @@ _TAKE_OVER_MS = 60_000
 _LONGEST_PAUSE_S = 5.0
 
 
+class LeaseLost(Exception):
+    """Another writer may have the log by now: nothing was appended since, and nothing acknowledged."""
+
+
 def run_writer(settings: Settings, stop_event: threading.Event) -> None:
-    """Write evidence until told to stop; the batch in hand is finished.
+    """Write evidence until told to stop, or stand by while another writer does; the batch in hand is finished.
 
     A lost broker is waited for. What was read and not acknowledged is read again; the log finds what it has already.
 
     Raises:
-        EvidenceLocked: Another writer holds the log.
         EvidenceDamaged: The log is not what was written.
         AppendFailed: The disk said no. Nothing of the batch was acknowledged; the process must stop.
         BrokerUnavailable: The broker does not answer at the start.
     """
-    with EvidenceLog.open(settings.evidence_log) as log:
-        client = connect(settings, patience=0)
-        writer = Writer(settings, client, log)
-        pause_s = 0.1
-        while not stop_event.is_set():
+    client = connect(settings, patience=0)
+    pulse = Pulse(client)
+    try:
+        while (tenure := stand_by(settings, client, pulse.beat_if_due, stop_event)) is not None:
             try:
-                writer.step(stop_event)
-                pause_s = 0.1
-            except LOST as error:
-                logger.warning("the broker is gone (%s); trying again in %.1f s", error, pause_s)
-                writer.rewind()
-                stop_event.wait(pause_s)
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-        writer.sign_off()
+                _write(settings, client, tenure, pulse, stop_event)
+            except LeaseLost:
+                logger.warning("the lease is lost: another writer may have the log, so this one lets it go")
+            finally:
+                tenure.end()
+    except EvidenceError as error:
+        logger.critical("the writer stops: %s; what was not acknowledged comes back. %s", error.message, error.hint)
+        raise
+    finally:
+        pulse.sign_off()
+
+
+def _write(settings: Settings, client: redis.Redis, tenure: Tenure, pulse: Pulse, stop_event: threading.Event) -> None:
+    writer = Writer(settings, client, tenure, pulse)
+    pause_s = 0.1
+    while not stop_event.is_set():
+        try:
+            writer.step(stop_event)
+            pause_s = 0.1
+        except LOST as error:
+            logger.warning("the broker is gone (%s); trying again in %.1f s", error, pause_s)
+            writer.rewind()
+            stop_event.wait(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
 def serve(settings: Settings, *, log_level: str = "INFO") -> None:
@@ -72,44 +94,40 @@ def serve(settings: Settings, *, log_level: str = "INFO") -> None:
     run_writer(settings, stop_event)
 
 
-class Writer:
-    """One writer at work.
+class Pulse:
+    """The sign of life of this process, whether it writes or stands by.
 
     Args:
-        settings: Batch size and linger.
-        client: The broker, without retries: this loop is the retry.
-        log: The evidence log, locked.
+        client: The broker.
     """
 
-    def __init__(self, settings: Settings, client: redis.Redis, log: EvidenceLog) -> None:
-        self._settings = settings
+    def __init__(self, client: redis.Redis) -> None:
+        self.written = 0
         self._client = client
-        self._log = log
-        # The log's lock admits one writer to a log, so the host is name enough, and a restart finds what it had read.
-        self._stream = EvidenceStream(client, socket.gethostname())
-        self._name = f"writer@{socket.gethostname()}"
-        self._written = 0
+        self._name = f"writer-{os.getpid()}@{socket.gethostname()}"
         self._beat_at = float("-inf")
-        self._take_over_at = time.monotonic() + _TAKE_OVER_MS / 1000
-        self._group_known = False
+        self._said = ""
 
-    def step(self, stop_event: threading.Event) -> None:
-        """Read one batch, append it, acknowledge it."""
-        self._beat_if_due()
-        entries = self._read(stop_event)
-        if not entries:
+    def beat_if_due(self, state: str = "") -> None:
+        """Beat every two seconds, and at once where the state is another; `state` is empty for who writes."""
+        if time.monotonic() - self._beat_at < heartbeat.INTERVAL_S and state == self._said:
             return
-        bodies = [_body(entry) for entry in entries if entry.record]
-        # Dies before or in this: nothing is acknowledged, all of it is read again.
-        self._log.append_prepared(bodies)
-        # Dies here: it is in the log and still pending; it is read again, and the log finds each record by its id.
-        self._stream.acknowledge([entry.entry_id for entry in entries])
-        self._written += len(bodies)
-
-    def rewind(self) -> None:
-        """Read again what was not acknowledged, and look after the group: the broker may have lost its data."""
-        self._group_known = False
-        self._stream.rewind()
+        self._beat_at, self._said = time.monotonic(), state
+        mine = Heartbeat(
+            worker=self._name,
+            role="writer",
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            concurrency=1,
+            in_flight=0,
+            started=self.written,
+            state=state,
+        )
+        try:
+            heartbeat.beat(self._client, mine)
+        except ResponseError as error:
+            # A server without memory takes no heartbeat; the writer is what makes room in it.
+            logger.debug("no heartbeat: %s", error)
 
     def sign_off(self) -> None:
         """Leave the list of workers."""
@@ -118,18 +136,69 @@ class Writer:
         except LOST as error:
             logger.debug("could not sign off: %s", error)
 
+
+class Writer:
+    """One writer at work.
+
+    Args:
+        settings: Batch size and linger.
+        client: The broker, without retries: this loop is the retry.
+        tenure: The evidence log, locked, and the lease.
+        pulse: The sign of life of this process.
+    """
+
+    def __init__(self, settings: Settings, client: redis.Redis, tenure: Tenure, pulse: Pulse) -> None:
+        self._settings = settings
+        self._log = tenure.log
+        self._lease = tenure.lease
+        self._pulse = pulse
+        # A name for each tenure: what one that is frozen has read is never mistaken for what this one has.
+        self._stream = EvidenceStream(client, f"{socket.gethostname()}:{tenure.lease.epoch}", Keyring.of(settings))
+        self._block_ms = min(_BLOCK_MS, int(settings.writer_lease_s * 1000 / 3))
+        self._take_over_at = float("-inf")
+        self._group_known = False
+
+    def step(self, stop_event: threading.Event) -> None:
+        """Read one batch, append it, acknowledge it.
+
+        Raises:
+            LeaseLost: This writer may not append any more.
+        """
+        if not self._lease.renew_if_due():
+            raise LeaseLost
+        self._pulse.beat_if_due()
+        entries = self._read(stop_event)
+        if not entries:
+            return
+        bodies = [_body(entry) for entry in entries if entry.record]
+        # This process, or its whole machine, may have stood still since it read: then another one has the lease.
+        if not self._lease.holds():
+            raise LeaseLost
+        # Dies before or in this: nothing is acknowledged, all of it is read again.
+        self._log.append_prepared(bodies)
+        # Dies here: it is in the log and still pending; it is read again, and the log finds each record by its id.
+        self._stream.acknowledge([entry.entry_id for entry in entries])
+        self._pulse.written += len(bodies)
+
+    def rewind(self) -> None:
+        """Read again what was not acknowledged, and look after the group: the broker may have lost its data."""
+        self._group_known = False
+        self._stream.rewind()
+
     def _read(self, stop_event: threading.Event) -> list[Entry]:
         count = self._settings.writer_batch
         if not self._group_known:
             self._stream.ensure_group()
             self._group_known = True
         if time.monotonic() >= self._take_over_at:
+            # At the beginning whatever others hold: with this lease, nobody else appends. Later only what lies for
+            # long: read by one that was frozen before it could find out.
+            idle_ms = 0 if self._take_over_at < 0 else _TAKE_OVER_MS
             self._take_over_at = time.monotonic() + _TAKE_OVER_MS / 1000
-            if taken := self._stream.take_over(_TAKE_OVER_MS, count):
-                logger.warning("took over %d records that another writer had read and not acknowledged", len(taken))
-                return taken
+            if taken := self._stream.inherit(idle_ms):
+                logger.warning("took over %d records that another writer had read and not acknowledged", taken)
         try:
-            entries = self._stream.read(count, _BLOCK_MS)
+            entries = self._stream.read(count, self._block_ms)
             if entries and len(entries) < count and self._settings.writer_linger_ms:
                 # A little patience makes one fsync cover more records.
                 stop_event.wait(self._settings.writer_linger_ms / 1000)
@@ -141,21 +210,6 @@ class Writer:
             self.rewind()
             return []
         return entries
-
-    def _beat_if_due(self) -> None:
-        if time.monotonic() - self._beat_at < heartbeat.INTERVAL_S:
-            return
-        self._beat_at = time.monotonic()
-        mine = Heartbeat(
-            worker=self._name,
-            role="writer",
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            concurrency=1,
-            in_flight=0,
-            started=self._written,
-        )
-        heartbeat.beat(self._client, mine)
 
 
 def _body(entry: Entry) -> Body:

@@ -6,29 +6,22 @@ other segment as it is. A segment that loses records is rewritten without them; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from replay.contracts import Record
-from replay.corpus import comparison, earlier, history, manifest, opening, publishing, segment
+from replay.corpus import comparison, durable, earlier, history, manifest, opening, publishing
 from replay.corpus.duplicates import Merged, merge_near_duplicates
 from replay.corpus.group import Group
 from replay.corpus.held import Held
-from replay.corpus.index import hash_tokens
+from replay.corpus.joining import Asked, ids, made, merge, none_of, of_origins, spooled
 from replay.corpus.manifest import Change, GroupName, Manifest
 from replay.corpus.opening import SEGMENTS, Snapshot
 from replay.corpus.segment import Made, Mask, Segment
-from replay.corpus.spool import Spool, two_of
-from replay.corpus.store import labels_of, unquoted
 from replay.corpus.watching import UNWATCHED, Watcher
 from replay.errors import CorpusError
-
-Spools = dict[GroupName, Spool]
-Leaving = Callable[[Segment], Mask]
-"""Which records of a segment go, unless they are among the new ones."""
 
 
 def write(records: Iterable[Record], corpus_dir: Path, *, reason: str = "", watcher: Watcher = UNWATCHED) -> Snapshot:
@@ -50,7 +43,7 @@ def write(records: Iterable[Record], corpus_dir: Path, *, reason: str = "", watc
             before = manifest.read(corpus_dir, version) if version else None
         except CorpusError:
             before = None  # whatever lies there, nothing of it is needed
-        parts = _make(_spooled(records, work), work, watcher)
+        parts = made(spooled(records, work), work, watcher)
         return _publish(corpus_dir, parts, before, [], Change("write", reason))
 
 
@@ -76,7 +69,7 @@ def add(
     """
     with publishing.writing(corpus_dir, watcher) as work:
         before, held = _current(corpus_dir, work, watcher, reuse)
-        parts = _merge(_spooled(records, work), held, _none_of, work, watcher)
+        parts = merge(spooled(records, work), held, none_of, work, watcher)
         return _publish(corpus_dir, parts, before, held, Change("add", reason))
 
 
@@ -98,23 +91,20 @@ def import_playbook(
         CorpusError: As `add`.
         InputError: Two new records have one id and are no near-duplicates.
     """
-    with publishing.writing(corpus_dir, watcher) as work:
-        before, held = _current(corpus_dir, work, watcher)
-        playbook = Group([one for one in held if one.stored.group is GroupName.PLAYBOOK])
-        merged = merge_near_duplicates(records, Held(playbook))
-        parts = _merge(_spooled(merged.records, work), held, _ids(merged.dropped), work, watcher)
-        return _publish(corpus_dir, parts, before, held, Change("import", reason)), merged
+    return _grow((), records, corpus_dir, lambda _: False, change=Change("import", reason), watcher=watcher)
 
 
 def replace_origins(
     records: Iterable[Record],
     corpus_dir: Path,
-    of: Callable[[str], bool],
+    of: Asked,
     *,
     reason: str = "",
     watcher: Watcher = UNWATCHED,
 ) -> Snapshot:
     """Publish the current version with these records in place of the sources from certain origins.
+
+    What others share with them stays as theirs.
 
     Args:
         records: As in `write`.
@@ -126,18 +116,59 @@ def replace_origins(
     Raises:
         CorpusError: As `add`.
     """
+    return grow(records, (), corpus_dir, of, reason=reason, watcher=watcher)[0]
 
-    def leaving(held: Segment) -> Mask:
-        origins = {origin for origin in held.stored.origins if of(origin)}
-        if held.stored.group is not GroupName.SOURCES or not origins:
-            return _none_of(held)
-        labels = (labels_of(held.records.line(ordinal))[1] for ordinal in range(len(held)))
-        return np.fromiter((unquoted(origin) in origins for origin in labels), np.bool_, len(held))
 
+def grow(
+    records: Iterable[Record],
+    playbook: Iterable[Record],
+    corpus_dir: Path,
+    of: Asked,
+    *,
+    reason: str = "",
+    watcher: Watcher = UNWATCHED,
+) -> tuple[Snapshot, Merged]:
+    """Publish both in one version: sources as `replace_origins` does, and playbook records as `import_playbook` does.
+
+    Args:
+        records: Sources, a stream; it is read while the lock is held.
+        playbook: Playbook records; all of them are held in memory.
+        corpus_dir: As in `write`.
+        of: As in `replace_origins`.
+        reason: As in `write`.
+        watcher: As in `write`.
+
+    Returns:
+        As `import_playbook`.
+
+    Raises:
+        CorpusError: As `add`.
+        InputError: As `import_playbook`.
+    """
+    return _grow(records, playbook, corpus_dir, of, change=Change("add", reason), watcher=watcher)
+
+
+def _grow(
+    records: Iterable[Record],
+    playbook: Iterable[Record],
+    corpus_dir: Path,
+    of: Asked,
+    *,
+    change: Change,
+    watcher: Watcher,
+) -> tuple[Snapshot, Merged]:
     with publishing.writing(corpus_dir, watcher) as work:
         before, held = _current(corpus_dir, work, watcher)
-        parts = _merge(_spooled(records, work), held, leaving, work, watcher)
-        return _publish(corpus_dir, parts, before, held, Change("add", reason))
+        known = Group([one for one in held if one.stored.group is GroupName.PLAYBOOK])
+        merged = merge_near_duplicates(playbook, Held(known))
+        dropped = ids(merged.dropped)
+
+        def leaving(one: Segment) -> Mask:
+            return of_origins(one, of) if one.stored.group is GroupName.SOURCES else dropped(one)
+
+        spools = spooled(chain(records, merged.records), work)
+        parts = merge(spools, held, leaving, work, watcher, of=of)
+        return _publish(corpus_dir, parts, before, held, change), merged
 
 
 def replace_sources(
@@ -160,8 +191,34 @@ def replace_sources(
         before = before_a_change(corpus_dir, work, watcher)
         stored = before.of(GroupName.PLAYBOOK) if before else ()
         held = [Segment(corpus_dir / SEGMENTS, one) for one in stored]
-        parts = _merge(_spooled(records, work), held, _none_of, work, watcher)
+        parts = merge(spooled(records, work), held, none_of, work, watcher)
         return _publish(corpus_dir, parts, before, held, Change("build", reason))
+
+
+def use(corpus_dir: Path, version: str, *, watcher: Watcher = UNWATCHED) -> Snapshot:
+    """Make a version that is there the current one; none is needed before, nor an intact pointer.
+
+    Args:
+        corpus_dir: Where the corpus lies.
+        version: Its whole name.
+        watcher: As in `write`.
+
+    Raises:
+        CorpusError: There is no such version, it is damaged, another process holds the lock, or the directory cannot be
+            written.
+    """
+    opening.load(corpus_dir, version)  # raises before anything is made where there is none
+    with publishing.writing(corpus_dir, watcher):
+        opened = opening.load(corpus_dir, version)
+        try:
+            now = opening.current_version(corpus_dir)
+            before = manifest.read(corpus_dir, now) if now else None
+        except CorpusError:
+            before = None  # it is to be replaced
+        change = _counted(corpus_dir, before, (), opened.segments, Change("use"))
+        if before is None or before.version != version:
+            publishing.publish(corpus_dir, opened.segments, before, change)
+    return Snapshot(opened.manifest, opened.segments, change)
 
 
 def before_a_change(corpus_dir: Path, work: Path, watcher: Watcher) -> Manifest | None:
@@ -171,12 +228,14 @@ def before_a_change(corpus_dir: Path, work: Path, watcher: Watcher) -> Manifest 
         CorpusError: The pointer or the manifest is damaged.
     """
     version = opening.pointed(corpus_dir)
+    if version is None and (version := opening.unfinished(corpus_dir)):
+        durable.put(corpus_dir / opening.POINTER, f"{version}\n".encode())
     if version is None:
         return None
     if earlier.refused(corpus_dir, version) and not manifest.path_of(corpus_dir, version).exists():
-        spools = _spooled(earlier.records(corpus_dir, version), work)
+        spools = spooled(earlier.records(corpus_dir, version), work)
         change = Change("convert", f"{version} of the earlier layout")
-        return publishing.publish(corpus_dir, _make(spools, work, watcher), None, change)
+        return publishing.publish(corpus_dir, made(spools, work, watcher), None, change)
     opening.current_version(corpus_dir)  # raises where the pointer names nothing
     before = manifest.read(corpus_dir, version)
     history.note(corpus_dir, before)
@@ -188,78 +247,6 @@ def _current(
 ) -> tuple[Manifest | None, tuple[Segment, ...]]:
     before = before_a_change(corpus_dir, work, watcher)
     return before, opening.open_segments(corpus_dir, before, reuse) if before else ()
-
-
-def _spooled(records: Iterable[Record], work: Path) -> Spools:
-    spools = {group: Spool(work / f"{group}.spool") for group in GroupName}
-    try:
-        for record in records:
-            spools[GroupName.of(record.kind)].add(record)
-    finally:
-        for spool in spools.values():
-            spool.close()
-    for group, spool in spools.items():
-        spool.settle(first_of_an_id=group is GroupName.SOURCES)
-    playbook, sources = spools[GroupName.PLAYBOOK], spools[GroupName.SOURCES]
-    both = np.flatnonzero(np.isin(playbook.id_hashes, sources.id_hashes))
-    if len(both):
-        raise two_of(playbook.record_id(int(both[0])))
-    return spools
-
-
-def _merge(
-    spools: Spools, held: Sequence[Segment], leaving: Leaving, work: Path, watcher: Watcher
-) -> list[Segment | Made]:
-    """The segments of the next version: those that stay, those that lose records, and those of the new records."""
-    going = [leaving(one) for one in held]
-    for spool in spools.values():
-        for one, goes in zip(held, going, strict=True):
-            _admit(spool, one, goes)
-    parts: list[Segment | Made] = []
-    for one, goes in zip(held, going, strict=True):
-        if not goes.any():
-            parts.append(one)
-        elif not goes.all():
-            parts.append(segment.merge([one], [~goes], work, watcher))
-    return [*parts, *_make(spools, work, watcher)]
-
-
-def _admit(spool: Spool, held: Segment, goes: Mask) -> None:
-    """Find new records among those of a segment: the same one stays where it is, another one of its id goes."""
-    ordinals = held.index.find(spool.id_hashes)
-    here = np.flatnonzero((ordinals >= 0) & spool.kept)
-    at = ordinals[here]
-    same = (spool.digests[here] == held.digests[at]).all(axis=1)
-    goes[at[same]] = False
-    spool.kept[here[same]] = False
-    goes[at[~same]] = True
-    for position, ordinal in zip(here[~same].tolist(), at[~same].tolist(), strict=True):
-        new, old = spool.record_id(position), held.records.record_id(ordinal)
-        if new != old:
-            raise CorpusError(
-                f"the ids {new!r} and {old!r} have the same hash, by which records are found",
-                hint="Of a million ids, two have one in 10^7 corpora: give one of them another id.",
-            )
-
-
-def _make(spools: Spools, work: Path, watcher: Watcher) -> list[Segment | Made]:
-    return [segment.make(spool, group, work, watcher) for group, spool in spools.items() if spool.kept.any()]
-
-
-def _none_of(held: Segment) -> Mask:
-    return np.zeros(len(held), np.bool_)
-
-
-def _ids(record_ids: Collection[str]) -> Leaving:
-    hashes = hash_tokens(record_ids)
-
-    def leaving(held: Segment) -> Mask:
-        goes = _none_of(held)
-        ordinals = held.index.find(hashes)
-        goes[ordinals[ordinals >= 0]] = True
-        return goes
-
-    return leaving
 
 
 def _publish(

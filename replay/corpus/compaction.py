@@ -156,8 +156,9 @@ def _sweep(corpus_dir: Path) -> list[int]:
         named.update(stored.name for stored in described.segments)
     swept = []
     halves = (corpus_dir / "versions").glob(".*.new")
-    for path in [*(corpus_dir / SEGMENTS).iterdir(), *halves]:
-        if path.stem not in named:
+    parts = (path for path in (corpus_dir / SEGMENTS).iterdir() if path.suffix.removeprefix(".") in segment.PARTS)
+    for path in [*parts, *halves]:
+        if path.stem not in named and path.is_file():
             swept.append(path.stat().st_size)
             path.unlink()
     if swept:

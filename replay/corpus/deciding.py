@@ -76,7 +76,7 @@ class _Part:
     ) -> None:
         here = [candidates[place] for place in places.tolist()]
         ordinals = np.array([candidate.ordinal for candidate in here])
-        counts = np.array([not scope or origin in scope for origin in table.origins])
+        counts = np.array([not scope or not scope.isdisjoint(one.split("\n")) for one in table.origins])
         shares = np.where(counts[table.origin[ordinals]], 1.0, OUT_OF_SCOPE)
         scores = score(table, ordinals, query)
         self._places = places

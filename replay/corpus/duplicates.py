@@ -5,7 +5,8 @@ more. One is kept: that
 of the corpus, else that with the smallest id. It is credited with the others, whose text goes; where several are kept,
 the most similar is. So:
 
-- what is kept stands for what was merged into it itself, never by way of a third record;
+- what is kept stands for what was merged into it itself, never by way of a third record; where it comes again with
+  another text, it no longer does, and where what was merged comes again and is kept, neither;
 - no two new records that are kept are near-duplicates;
 - the same records give the same result in whatever order they come, and importing them again changes nothing.
 
@@ -17,7 +18,7 @@ parts of a long text (one that was merged away would leave a hole in it) and rec
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,8 +26,9 @@ from replay.contracts import Record, RecordKind
 from replay.corpus.entry import part_id, whole_id
 from replay.corpus.held import NOTHING, Lookup
 from replay.corpus.index.encoding import Encoder
-from replay.corpus.neighbours import Neighbours
+from replay.corpus.neighbours import Neighbours, is_near
 from replay.corpus.store import searched_text
+from replay.corpus.tokens import tokens
 from replay.errors import InputError
 
 MAX_ALSO = 32
@@ -72,12 +74,14 @@ class Merged:
             texts that were cut into other parts before.
         merged: What was merged into what, in the order of the ids that go.
         conflicts: Of each new record that is kept, the worst one, be it with a record of the corpus or another new one.
+        forgotten: Names of records whose text is nowhere any more: what they were merged into says something else now.
     """
 
     records: tuple[Record, ...]
     dropped: tuple[str, ...]
     merged: tuple[MergedPair, ...]
     conflicts: tuple[Conflict, ...]
+    forgotten: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,14 +138,16 @@ def merge_near_duplicates(incoming: Iterable[Record], existing: Lookup = NOTHING
     # Only now it is known what is kept, so whom a record is credited to does not depend on who came first.
     for number in going:
         account.merge(compared[number], hits_of(number))
-    kept = account.kept()
+    aside = [record for record in records if not _is_compared(record)]
+    account.live.update(whole_id(record.record_id) for record in aside if record.kind is not RecordKind.SOURCE)
+    kept = account.kept(record for record in existing.crediting(account.live) if record.record_id not in gone)
     merged_away = {pair.record_id for pair in account.merged} & replaced.keys()
-    aside = (record for record in records if not _is_compared(record))
     return Merged(
         records=tuple(sorted([*kept, *aside], key=lambda record: record.record_id)),
         dropped=tuple(sorted(stale | merged_away - {record.record_id for record in kept})),
         merged=tuple(sorted(account.merged)),
         conflicts=account.conflicts(),
+        forgotten=account.forgotten(kept),
     )
 
 
@@ -150,15 +156,20 @@ class _Account:
 
     Args:
         replaced: The records of the corpus that new ones replace, by their ids.
+
+    Attributes:
+        live: Ids that are kept, of entries: nothing else stands for them.
     """
 
     def __init__(self, replaced: Mapping[str, Record]) -> None:
         self.merged: list[MergedPair] = []
+        self.live: set[str] = set()
         self._replaced = replaced
         self._new: dict[str, Record] = {}
         self._held: dict[str, Record] = {}
         self._names: defaultdict[str, set[str]] = defaultdict(set)
         self._worst: dict[str, tuple[float, Conflict]] = {}
+        self._forgotten: set[str] = set()
 
     def keep(self, record: Record, hits: Iterable[_Hit]) -> None:
         """Note a new record that is kept, with the records of other kinds that nearly equal it.
@@ -173,6 +184,7 @@ class _Account:
                 hint="Give one of them another id.",
             )
         self._new[record.record_id] = record
+        self.live.add(record.record_id)
         for hit in hits:
             if hit.record.kind is _OPPOSITE.get(record.kind):
                 exemplar, warning = sorted((record, hit.record), key=lambda one: one.kind is RecordKind.WARNING)
@@ -186,19 +198,39 @@ class _Account:
         into = min(alike, key=lambda hit: (-hit.score, hit.record.record_id))
         kept = into.record
         self.merged.append(MergedPair(record.record_id, record.origin, kept.record_id, into.score))
-        before = self._replaced.get(record.record_id)
         # What was merged into the record before comes along: the form of it that the corpus has goes too.
-        self._names[kept.record_id].update({name_of(record), *record.also, *(before.also if before else ())})
+        self._names[kept.record_id].update({name_of(record), *record.also, *self._inherited(record)})
         if into.of_corpus:
             self._held[kept.record_id] = kept
 
-    def kept(self) -> list[Record]:
-        """The new records that are kept, and those of the corpus whose credits grew."""
+    def kept(self, crediting: Iterable[Record]) -> list[Record]:
+        """The new records that are kept, and those of the corpus whose credits change.
+
+        Args:
+            crediting: Records of the corpus that are credited with one of `live`.
+        """
         for record_id in self._new.keys() & self._replaced.keys():
-            self._names[record_id].update(self._replaced[record_id].also)
-        new = [credited(record, self._names[record_id]) for record_id, record in self._new.items()]
-        held = [(record, credited(record, self._names[record_id])) for record_id, record in self._held.items()]
-        return [*new, *(now for before, now in held if now != before)]
+            self._names[record_id].update(self._inherited(self._new[record_id]))
+        new = [credited(record, self._names[record_id], self.live) for record_id, record in self._new.items()]
+        held = {**{record.record_id: record for record in crediting}, **self._held}
+        credits_now = ((one, credited(one, self._names[record_id], self.live)) for record_id, one in held.items())
+        return [*new, *(now for before, now in credits_now if now != before)]
+
+    def forgotten(self, kept: Iterable[Record]) -> tuple[str, ...]:
+        """Names that were credited, and are not among these, nor live."""
+        told = {name for record in kept for name in record.also}
+        return tuple(sorted(name for name in self._forgotten - told if _id_of(name) not in self.live))
+
+    def _inherited(self, record: Record) -> tuple[str, ...]:
+        """What the form of a record that the corpus has is credited with, if its new form nearly says the same."""
+        before = self._replaced.get(record.record_id)
+        if before is None or not before.also:
+            return ()
+        old, new = tokens(searched_text(before)), tokens(searched_text(record))
+        if before.kind is record.kind and is_near(len(old & new), len(old), len(new)):
+            return before.also
+        self._forgotten.update(before.also)
+        return ()
 
     def conflicts(self) -> tuple[Conflict, ...]:
         """The worst conflict of each new record that has one, each once."""
@@ -210,12 +242,25 @@ def name_of(record: Record) -> str:
     return f"{record.origin}/{record.record_id}"
 
 
-def credited(record: Record, names: Iterable[str]) -> Record:
-    """A record with these names besides those that it is credited with: the first `MAX_ALSO` of them by their order."""
-    known = sorted({*record.also, *names} - {name_of(record)})[:MAX_ALSO]
+def credited(record: Record, names: Iterable[str], live: Container[str] = ()) -> Record:
+    """A record with these names besides those that it is credited with: the first `MAX_ALSO` of them by their order.
+
+    Args:
+        record: What is credited.
+        names: The new names.
+        live: Ids of other records that are kept themselves, so that nothing else is credited with them.
+    """
+    own = record.record_id
+    names = {name for name in (*record.also, *names) if _id_of(name) == own or _id_of(name) not in live}
+    known = sorted(names - {name_of(record)})[:MAX_ALSO]
     if tuple(known) == record.also:
         return record
     return record.model_copy(update={"also": tuple(known)})
+
+
+def _id_of(name: str) -> str:
+    """The id in a name: origins of playbooks are names of files, and have no `/`."""
+    return name.partition("/")[2]
 
 
 def _is_compared(record: Record) -> bool:

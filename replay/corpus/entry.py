@@ -12,6 +12,7 @@ from replay.contracts import Record, RecordKind
 from replay.corpus import jsonlines
 from replay.corpus.fieldmap import FieldMap
 from replay.corpus.jsonlines import RawLine
+from replay.corpus.oneline import one_line
 
 MAX_TEXT_CHARS = 8_000
 """The longest text of one record; a longer one is cut."""
@@ -134,13 +135,17 @@ def _id(fields: FieldMap, held: dict[str, Any], title: str, text: str) -> str:
     record_id = _text(path, value, MAX_ID_CHARS).strip()
     if not record_id.isprintable():
         raise Bad(path, f"{record_id!r} has characters that cannot be printed")
+    if _PART.fullmatch(record_id):
+        raise Bad(path, f"{record_id!r} ends as the ids of parts of long texts do, which Replay makes itself")
     return record_id
 
 
 def _title(fields: FieldMap, held: dict[str, Any]) -> str:
     """One line, since it heads what is shown of the record."""
     path, value = fields.find(held, "title") or ("title", "")
-    return "" if value == "" else " ".join(_text(path, value, MAX_TITLE_CHARS).split())
+    if isinstance(value, str) and not value.strip():
+        return ""
+    return one_line(" ".join(_text(path, value, MAX_TITLE_CHARS).split()))
 
 
 def _kind(fields: FieldMap, held: dict[str, Any]) -> RecordKind:

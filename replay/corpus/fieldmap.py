@@ -1,7 +1,8 @@
 """Which field of a foreign export is what to a playbook record: names, nested names, words for kinds, a threshold.
 
 A path is the name of a field, or the way to a nested one: `meta.score` is the field of that very name, else `score`
-within `meta`; a number counts from 0 into a list (`messages.0.content`).
+within `meta`, and of `a.b.c` the longest name counts that leads somewhere: `a.b` before `a`; a number counts from 0
+into a list (`messages.0.content`).
 """
 
 from __future__ import annotations
@@ -114,8 +115,10 @@ def at(value: Any, path: str) -> Any:
     if isinstance(value, dict):
         if path in value:
             return value[path]
-        head, _, rest = path.partition(".")
-        return at(value[head], rest) if rest and head in value else None
+        # A name with dots may be any run of the path's parts: the longest that leads somewhere counts.
+        cuts = [place for place, sign in enumerate(path) if sign == "."]
+        ways = (at(value[path[:cut]], path[cut + 1 :]) for cut in reversed(cuts) if path[:cut] in value)
+        return next((found for found in ways if found is not None), None)
     if isinstance(value, list):
         head, _, rest = path.partition(".")
         if head.isdecimal() and head.isascii() and len(head) < 7 and int(head) < len(value):

@@ -20,6 +20,9 @@ class Lookup(Protocol):
     def find(self, record_ids: Sequence[str]) -> Iterator[Record]:
         """Those with one of these ids, in any order."""
 
+    def crediting(self, record_ids: Container[str]) -> Iterator[Record]:
+        """Those that are credited with one of these ids (`Record.also`), in any order."""
+
     def near(self, sets: Encoded, but: Container[str]) -> Iterator[tuple[int, Record, float]]:
         """Of each token set its number, those whose Jaccard similarity to it is 0.9 or more, and that; in any order.
 
@@ -33,6 +36,10 @@ class Nothing:
     """What a corpus holds that is not there yet."""
 
     def find(self, record_ids: Sequence[str]) -> Iterator[Record]:  # noqa: ARG002  the protocol's
+        """None."""
+        return iter(())
+
+    def crediting(self, record_ids: Container[str]) -> Iterator[Record]:  # noqa: ARG002  as above
         """None."""
         return iter(())
 
@@ -66,6 +73,18 @@ class Held:
             for place in np.flatnonzero(ordinals >= 0).tolist():
                 record = self._group.record(number, int(ordinals[place]))
                 if record.record_id == record_ids[place]:
+                    yield record
+
+    def crediting(self, record_ids: Container[str]) -> Iterator[Record]:
+        """Those that are credited with one of these ids.
+
+        Raises:
+            CorpusError: As `find`.
+        """
+        for number, segment in enumerate(self._group.segments):
+            for ordinal in segment.records.credited():
+                record = self._group.record(number, ordinal)
+                if any(name.partition("/")[2] in record_ids for name in record.also):
                     yield record
 
     def near(self, sets: Encoded, but: Container[str]) -> Iterator[tuple[int, Record, float]]:

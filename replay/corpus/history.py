@@ -6,6 +6,7 @@ swapped; where a writer dies in between, the next one writes the line from the m
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,7 +17,9 @@ from replay.errors import CorpusError
 
 LOG = "log.jsonl"
 
-_LONGEST_LINE = 1 << 16
+_TAIL = 1 << 16
+
+logger = logging.getLogger(__name__)
 
 
 def read(corpus_dir: Path) -> tuple[Published, ...]:
@@ -33,9 +36,15 @@ def read(corpus_dir: Path) -> tuple[Published, ...]:
 def note(corpus_dir: Path, current: Manifest) -> None:
     """Write the line of the current version, unless it is the last one already. The caller holds the writers' lock.
 
-    Raises:
-        OSError: The log cannot be written.
+    Where it cannot be written, a warning says so: the version is the current one all the same.
     """
+    try:
+        _note(corpus_dir, current)
+    except OSError as error:
+        logger.warning("the corpus log %s cannot be written: %s", corpus_dir / LOG, error.strerror or error)
+
+
+def _note(corpus_dir: Path, current: Manifest) -> None:
     path = corpus_dir / LOG
     line = manifest.seal(current.published)
     size = path.stat().st_size if path.exists() else 0
@@ -46,12 +55,17 @@ def note(corpus_dir: Path, current: Manifest) -> None:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """The end of the log: longer than any line, so that writing one costs the same however long the log is."""
+    """The end of the log, with its last whole line: so writing one costs the same however long the log is."""
     if not size:
         return b""
+    tail = b""
+    length = _TAIL
     with path.open("rb") as file:
-        file.seek(max(0, size - _LONGEST_LINE))
-        return file.read()
+        while len(tail) < size and tail.count(b"\n") < 2:
+            file.seek(max(0, size - length))
+            tail = file.read()
+            length *= 2
+    return tail
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from replay.corpus.oneline import as_text, one_line
 from replay.errors import InputError
 
 STDIN = "-"
@@ -39,7 +40,7 @@ class RawLine:
 
 def origin(source: str | Path) -> str:
     """What records say of where they come from: the name of the file, the same packed or not."""
-    return "stdin" if str(source) == STDIN else Path(source).name.removesuffix(".gz")
+    return "stdin" if str(source) == STDIN else one_line(as_text(Path(source).name.removesuffix(".gz")))
 
 
 def read(source: str | Path) -> Iterator[RawLine]:

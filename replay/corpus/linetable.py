@@ -13,7 +13,8 @@ The arrays (`replay.corpus.index.blobs` says how they lie in the file):
 - `entries` u32: token numbers in the order of the text, `NAME_PART` marked
 - `enclosing` u32: how many rows above stands the line that this one belongs to (`anatomy`); 0 where there is none
 - `kinds` u8: the `LineKind`
-- `origin` u32: for each record, the place of its origin in `origins`, which the header has
+- `origin` u32: for each record, the place of its origin in `origins`, which the header has; where several sources
+  share the record, their names with line ends between them are one of `origins`
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 from replay.contracts import Record
 from replay.corpus.anatomy import anatomy
 from replay.corpus.index import blobs, hash_tokens
+from replay.corpus.sharing import origins_of
 from replay.corpus.tokens import TOKENIZER, expand, words
 
 MAGIC = b"replay-lines.v1\n"
@@ -144,7 +146,8 @@ class _Tabulating:
             self._row(text, line.named.parts)
             self._enclosing.append(number - line.enclosing if line.enclosing >= 0 else 0)
             self._kinds.append(line.named.kind)
-        self._origin.append(self._origins.setdefault(record.origin, len(self._origins)))
+        origin = "\n".join(sorted(origins_of(record))) if record.also else record.origin
+        self._origin.append(self._origins.setdefault(origin, len(self._origins)))
         self._first_row.append(len(self._counts))
         self._first_entry.append(len(self._entries))
 

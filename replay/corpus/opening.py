@@ -9,12 +9,14 @@ from pathlib import Path
 from replay.contracts import Record
 from replay.corpus import earlier, manifest
 from replay.corpus.group import Group
+from replay.corpus.history import LOG
 from replay.corpus.manifest import BUILD_HINT, Change, GroupName, Manifest, Published
 from replay.corpus.segment import Segment
 from replay.errors import CorpusError
 
 POINTER = "current"
 SEGMENTS = "segments"
+USE_HINT = "`replay corpus use VERSION` makes a version that is there the current one; `replay corpus log` lists them."
 
 _TRIES = 5
 
@@ -135,21 +137,44 @@ def current_version(corpus_dir: Path) -> str | None:
 
 
 def pointed(corpus_dir: Path) -> str | None:
-    """What the pointer says, whether there is such a version or not; None where there is no pointer.
+    """What the pointer says, whether there is such a version or not; None where nothing was ever published.
 
     Raises:
-        CorpusError: The pointer is no version, or cannot be read.
+        CorpusError: The pointer is no version, cannot be read, or is lost: there are versions, and nothing says which.
     """
     pointer = corpus_dir / POINTER
     try:
         version = pointer.read_text(encoding="utf-8").removesuffix("\n")
     except FileNotFoundError:
+        if versions(corpus_dir) and unfinished(corpus_dir) is None:
+            raise CorpusError(f"corpus pointer {pointer} is not there, and versions are", hint=USE_HINT) from None
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"corpus pointer {pointer} cannot be read: {error}", hint=BUILD_HINT) from error
+        raise CorpusError(f"corpus pointer {pointer} cannot be read: {error}", hint=USE_HINT) from error
     if not manifest.is_version(version):
-        raise CorpusError(f"corpus pointer {pointer} names no version: {version[:40]!r}", hint=BUILD_HINT)
+        raise CorpusError(f"corpus pointer {pointer} names no version: {version[:40]!r}", hint=USE_HINT)
     return version
+
+
+def versions(corpus_dir: Path) -> list[str]:
+    """All versions that are there, by name."""
+    return sorted(path.stem for path in (corpus_dir / "versions").glob("corpus_*.json"))
+
+
+def unfinished(corpus_dir: Path) -> str | None:
+    """The version of a first publish that was killed before its pointer was written; None where there is none.
+
+    It is the only one, came from no other, and no log tells of any. The next writer makes it the current one: then
+    nothing is lost either where it is not that but a copy that lacks its pointer.
+    """
+    found = versions(corpus_dir)
+    if len(found) != 1 or (corpus_dir / POINTER).exists() or (corpus_dir / LOG).exists():
+        return None
+    try:
+        begun = manifest.read(corpus_dir, found[0]).published.parent is None
+    except CorpusError:
+        return None
+    return found[0] if begun else None
 
 
 def named(corpus_dir: Path, name: str) -> str:
@@ -164,8 +189,7 @@ def named(corpus_dir: Path, name: str) -> str:
             raise missing(corpus_dir)
         return version
     begun = name if name.startswith("corpus_") else f"corpus_{name}"
-    known = sorted(path.stem for path in (corpus_dir / "versions").glob("corpus_*.json"))
-    found = [version for version in known if version.startswith(begun)]
+    found = [version for version in versions(corpus_dir) if version.startswith(begun)]
     if len(found) == 1:
         return found[0]
     what = f"could be any of {', '.join(found)}" if found else f"is no version of the corpus in {corpus_dir}"
@@ -181,7 +205,7 @@ def _lost(corpus_dir: Path, version: str) -> CorpusError:
     path = manifest.path_of(corpus_dir, version)
     return CorpusError(
         f"corpus pointer {corpus_dir / POINTER} names {version}, and its manifest {path} is not there",
-        hint=f"Write the name of a version that is there into the pointer, or build anew. {BUILD_HINT}",
+        hint=f"Copy it, or choose another one: {USE_HINT}",
     )
 
 

@@ -13,7 +13,7 @@ PIECE_CHARS = 4_800
 
 _WORD = re.compile(r"\w")
 _FENCE = re.compile(r"\s*(```|~~~)")
-_MARKDOWN_HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*$")
+_MARKDOWN_HEADING = re.compile(r"#{1,6}\s+(.*)")
 _RST_UNDERLINE = re.compile(r"([=\-~^\"'`#*+.:_])\1{2,}\s*$")
 
 
@@ -88,12 +88,14 @@ def _best_end(lines: Sequence[str], first: int, end: int) -> int:
 def _headings(lines: Sequence[str], title: str) -> Iterator[tuple[int, str]]:
     fenced = False
     for number, line in enumerate(lines, 1):
+        if len(line) > PIECE_CHARS:
+            continue  # it is in no record, so it heads none
         if _FENCE.match(line):
             fenced = not fenced
         if fenced:
             continue
         if heading := _MARKDOWN_HEADING.match(line):
-            yield number, f"{title}: {heading[1]}"
+            yield number, f"{title}: {heading[1].rstrip('#').rstrip()}"
         elif _is_rst_heading(lines, number):
             yield number, f"{title}: {line.strip()}"
 

@@ -19,6 +19,7 @@ from replay.errors import CorpusError
 
 LOCK = "write.lock"
 WORK = "work"
+REASON_CHARS = 2_000
 
 
 @contextmanager
@@ -92,7 +93,7 @@ def _describe(parts: Sequence[Segment | Made], before: Manifest | None, change: 
             parent=before.version if before else None,
             at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             what=change.what,
-            reason=change.reason,
+            reason=_short(change.reason),
             records=sum(one.records for one in stored),
             segments=len(stored),
             added=change.added,
@@ -101,6 +102,11 @@ def _describe(parts: Sequence[Segment | Made], before: Manifest | None, change: 
         ),
         segments=stored,
     )
+
+
+def _short(reason: str) -> str:
+    """A reason as the log has it: thousands of names would make every line of it long."""
+    return reason if len(reason) <= REASON_CHARS else f"{reason[:REASON_CHARS]}… ({len(reason):,} characters)"
 
 
 def _settle(made: Made, folder: Path) -> None:

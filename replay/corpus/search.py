@@ -9,6 +9,7 @@ from replay.corpus.asking import asked
 from replay.corpus.index import Filter
 from replay.corpus.lines import choose
 from replay.corpus.retrieval import SnapshotRetriever
+from replay.corpus.sharing import origins_of
 from replay.corpus.snapshot import Group, Snapshot
 from replay.corpus.store import searched_text
 from replay.corpus.tokens import tokens
@@ -76,10 +77,11 @@ def stats(snapshot: Snapshot) -> CorpusStats:
     characters = 0
     for record in snapshot.records():
         kinds[record.kind.value] += 1
-        origins[record.origin] += 1
+        named = origins_of(record) if record.kind is RecordKind.SOURCE else {record.origin}
+        origins.update(named)
         characters += len(record.text)
         if record.path is not None:
-            files.add((record.origin, record.path))
+            files.update((origin, record.path) for origin in named)
     return CorpusStats(
         corpus_version=snapshot.version,
         records=len(snapshot),

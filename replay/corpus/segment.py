@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replay.contracts import Record
+from replay.contracts import Record, RecordKind
 from replay.corpus import durable, index, store
 from replay.corpus.index import Built
 from replay.corpus.linetable import LineTable, build_lines
@@ -23,6 +24,7 @@ from replay.corpus.watching import UNWATCHED, Watcher
 
 Mask = NDArray[np.bool_]
 
+_SOURCE = RecordKind.SOURCE.value.encode()
 PARTS = ("index", "records", "lines")
 
 
@@ -138,23 +140,27 @@ class _Told:
     def __init__(self) -> None:
         self.sizes = array("q", [0])
         self._labels: Counter[tuple[bytes, bytes]] = Counter()
+        self._shared: Counter[str] = Counter()
 
     def note(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         for line in lines:
             yield line
             self.sizes.append(len(line))
-            self._labels[store.labels_of(line)] += 1
+            kind, origin = store.labels_of(line)
+            self._labels[kind, origin] += 1
+            if kind == _SOURCE and line.startswith(store.CREDITED):
+                self._shared.update(store.origins_of(line) - {store.unquoted(origin)})
 
     def kinds(self) -> dict[str, int]:
         """How many records there are of each kind."""
         return self._count(0)
 
     def origins(self) -> dict[str, int]:
-        """How many records there are of each origin."""
-        return self._count(1)
+        """How many records there are of each origin; one of several counts for each of them."""
+        return self._count(1, self._shared)
 
-    def _count(self, label: int) -> dict[str, int]:
-        counted: Counter[str] = Counter()
+    def _count(self, label: int, more: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+        counted = Counter(more)
         for labels, count in self._labels.items():
             counted[store.unquoted(labels[label])] += count
         return dict(sorted(counted.items()))

@@ -18,7 +18,7 @@ the sources and playbooks; the log may be lost at any time.
 This module is the front door: the modules behind it are told apart by what they do.
 """
 
-from replay.corpus.changing import add, import_playbook, replace_origins, replace_sources, write
+from replay.corpus.changing import add, grow, import_playbook, replace_origins, replace_sources, use, write
 from replay.corpus.compaction import Compaction, compact, is_due
 from replay.corpus.comparison import Diff, diff
 from replay.corpus.group import Group
@@ -38,6 +38,7 @@ __all__ = [
     "compact",
     "current_version",
     "diff",
+    "grow",
     "history",
     "import_playbook",
     "is_due",
@@ -45,5 +46,6 @@ __all__ = [
     "named",
     "replace_origins",
     "replace_sources",
+    "use",
     "write",
 ]

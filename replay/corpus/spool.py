@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import mmap
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replay.contracts import Record
-from replay.corpus import store
+from replay.contracts import Record, RecordKind
+from replay.corpus import sharing, store
 from replay.corpus.index import Entry, hash_tokens
 from replay.errors import CorpusError
 
@@ -53,10 +54,13 @@ class Spool:
 
     def add(self, record: Record) -> None:
         """Take a record."""
-        line = store.encode(record)
-        self._file.write(line)
         if len(self._first) < _KEPT_WHOLE:
             self._first.append(record)
+        self._write(self._file, record)
+
+    def _write(self, file: BinaryIO, record: Record) -> None:
+        line = store.encode(record)
+        file.write(line)
         self._ids.append(record.record_id)
         self._digests += store.digest(line)
         self._ends.append(self._ends[-1] + len(line))
@@ -65,12 +69,8 @@ class Spool:
         """End the filling."""
         self._file.close()
 
-    def settle(self, *, first_of_an_id: bool) -> None:
-        """Keep one record of each id.
-
-        Args:
-            first_of_an_id: Of different records with one id keep the first: for sources, whose ids are made of what
-                they say, so that two of them differ only in where they were found. Else they are refused.
+    def settle(self) -> None:
+        """Keep one record of each id: of a passage that several sources share the one that names them all.
 
         Raises:
             CorpusError: Two different records have the same id.
@@ -81,16 +81,47 @@ class Spool:
         self.id_hashes = hash_tokens(self._ids)
         self.kept = np.ones(len(self._ids), np.bool_)
         order = np.argsort(self.id_hashes, kind="stable")
-        again = np.flatnonzero(self.id_hashes[order[1:]] == self.id_hashes[order[:-1]]) + 1
-        for place in again.tolist():
-            one, other = int(order[place - 1]), int(order[place])
-            if not first_of_an_id and bool((self.digests[one] != self.digests[other]).any()):
-                raise two_of(self._ids[other])
-            self.kept[other] = False
+        hashes = self.id_hashes[order]
+        again = np.flatnonzero(hashes[1:] == hashes[:-1]) + 1
+        if not len(again):
+            return
+        self.kept[order[again]] = False
+        differs = (self.digests[order[again]] != self.digests[order[again - 1]]).any(axis=1)
+        several = np.unique(hashes[again[differs]])
+        runs = zip(np.searchsorted(hashes, several), np.searchsorted(hashes, several, side="right"), strict=True)
+        self.amend(self._joined(order[first:end].tolist()) for first, end in runs)
+
+    def _joined(self, positions: list[int]) -> Record:
+        """The passage that these records with one id all are.
+
+        Raises:
+            CorpusError: They are not the same passage.
+        """
+        first, *others = map(self.record, positions)
+        if first.kind is not RecordKind.SOURCE or not all(sharing.is_same(first, other) for other in others):
+            raise two_of(first.record_id)
+        return sharing.with_origins(first, frozenset().union(*map(sharing.origins_of, (first, *others))))
+
+    def amend(self, records: Iterable[Record]) -> None:
+        """Take records that come after `settle`: each takes the place of the one of its id."""
+        before = len(self)
+        with self._path.open("ab", buffering=1 << 20) as file:
+            for record in records:
+                self._write(file, record)
+        if len(self) == before:
+            return
+        self._content = store.map_file(self._path, self._ends[-1])
+        hashes = hash_tokens(self._ids[before:])
+        self.kept = np.concatenate([self.kept & ~np.isin(self.id_hashes, hashes), np.ones(len(hashes), np.bool_)])
+        self.id_hashes = np.concatenate([self.id_hashes, hashes])
 
     def record_id(self, position: int) -> str:
         """The id of a record."""
         return self._ids[position]
+
+    def record(self, position: int) -> Record:
+        """A record."""
+        return self._first[position] if position < len(self._first) else store.decode(self.line(position), self._path)
 
     def line(self, position: int) -> bytes:
         """The bytes of a record, its line end included."""
@@ -100,8 +131,7 @@ class Spool:
         """The kept records as the index takes them."""
         digests = bytes(self._digests)
         for position in np.flatnonzero(self.kept).tolist():
-            whole = position < len(self._first)
-            record = self._first[position] if whole else store.decode(self.line(position), self._path)
+            record = self.record(position)
             yield Entry(
                 record.record_id,
                 store.searched_text(record),

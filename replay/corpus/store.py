@@ -11,6 +11,7 @@ import json
 import json.encoder
 import mmap
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,9 @@ DIGEST_BYTES = 16
 _ID_BEGINS = b',"record_id":"'
 _LABELS = re.compile(rb'"first_line":[^,]+,"kind":"([a-z]+)","last_line":[^,]+,"origin":"(.*?)","path":')
 _ID_ENDS = b'","tags":['
+CREDITED = b'{"also":['
+"""How the line of a record begins that names others."""
+_CREDITS_END = b'],"first_line":'
 _quoted = json.encoder.encode_basestring
 """What canonical JSON makes of a string."""
 
@@ -69,6 +73,28 @@ class Records:
             CorpusError: Its bytes are not what was written.
         """
         return record_id_of(self.line(ordinal))
+
+    def is_credited(self, ordinal: int) -> bool:
+        """Does a record name others in `also`? A look at its first bytes, which proves nothing."""
+        start = int(self._offsets[ordinal])
+        return self._content[start : start + len(CREDITED)] == CREDITED
+
+    def credited(self) -> Iterator[int]:
+        """The ordinals of records that name others in `also`, in order: found without reading the rest."""
+        if len(self) and self.is_credited(0):
+            yield 0
+        place = self._content.find(b"\n" + CREDITED)
+        while place >= 0:
+            yield int(np.searchsorted(self._offsets, place + 1))
+            place = self._content.find(b"\n" + CREDITED, place + 1)
+
+    def origins(self, ordinal: int) -> frozenset[str]:
+        """All sources that a passage comes from.
+
+        Raises:
+            CorpusError: Its bytes are not what was written.
+        """
+        return origins_of(self.line(ordinal))
 
     def read(self, ordinal: int) -> Record:
         """A record.
@@ -129,6 +155,16 @@ def labels_of(line: bytes) -> tuple[bytes, bytes]:
     if labels is None:
         raise ValueError(f"no line of a record: {line[:80]!r}")
     return labels[1], labels[2]
+
+
+def origins_of(line: bytes) -> frozenset[str]:
+    """All sources that the line of a passage names."""
+    origin = unquoted(labels_of(line)[1])
+    if not line.startswith(CREDITED):
+        return frozenset((origin,))
+    names: list[str] = json.loads(line[len(CREDITED) - 1 : line.index(_CREDITS_END) + 1])
+    own = f"/{record_id_of(line)}"
+    return frozenset((origin, *(name.removesuffix(own) for name in names)))
 
 
 def unquoted(written: bytes) -> str:

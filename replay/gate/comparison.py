@@ -36,18 +36,6 @@ _AFTER_OPENING = re.compile(r"[`*\"'()]*\s*(?:[:,\u2013\u2014]|--?\s)")
 _NO_NAME = re.compile(r"^(?:e\.g|i\.e|and/or|either/or|true/false|yes/no)\.?$", re.IGNORECASE)
 
 
-# `The documentation of json.loads says that`, `json.loads:`, `According to the docs for json.loads,`.
-_INTRODUCTION = re.compile(
-    r"(?:according to |as (?:documented|described|stated|noted) (?:in|for|by|on) |in |per )?"
-    r"(?:the )?(?:(?:official )?(?:documentation|docs?|docstring|manual|reference|description|source|record) "
-    r"(?:of|for|on|in) )?"
-    r"[`*\"']*(?P<name>[^\s`*\"',]{1,200}?)[`*\"']*"
-    r"(?: (?:documentation|docs?|docstring))?"
-    r"(?: (?:says?|states?|reads?|notes?|specifies|explains|documents)(?: that)?)?"
-    r"(?:\s?[:,]| (?:--?|\u2013|\u2014)| (?:says?|states?|reads?|notes?|specifies|explains|documents)(?: that)?) "
-)
-
-
 _Ranges = tuple[list[int], list[int]]
 
 
@@ -135,6 +123,11 @@ class Comparison:
         saying = [piece for piece in pieces if not self._attributes(piece)]
         return tuple(self._part(piece, sources) for piece in saying or pieces)
 
+    @cached_property
+    def says_nothing(self) -> bool:
+        """Does the claim only tell whose words would follow?"""
+        return all(map(self._attributes, _pieces(self.claim)))
+
     def exempt(self, atom: Atom) -> bool:
         """Is the atom part of a place, which is judged on its own?"""
         return _covers(self._place_ranges, atom.start)
@@ -181,32 +174,35 @@ class Comparison:
         """Where the opening clause of the claim ends, if it only names what the rest is about; else 0."""
         if not self.names or self.names[0][1] > _LONGEST_OPENING:
             return 0
-        first = self.claim.atoms[0]
-        opening = list(
-            takewhile(lambda atom: (atom.clause, atom.sentence) == (first.clause, first.sentence), self.claim.atoms)
-        )
+        atoms = self.claim.atoms
+        silent = sum(1 for _ in takewhile(self._names_a_source, atoms))
+        if silent == len(atoms):
+            return 0
+        # The first words of what is said may be silent as well: the opening ends with a clause.
+        ends = [at for at in range(1, silent + 1) if atoms[at - 1].clause != atoms[at].clause]
         source = self.source.text.lower()
-        if len(opening) == len(self.claim.atoms) or any(
-            atom.is_content and atom.key not in self.subject for atom in opening
-        ):
-            return 0
-        end = opening[-1].end
-        named = [name for name, start, _ in self.names if start < end]
-        if any(name.lower() in source for name in named) or not _AFTER_OPENING.match(self.claim.text, end):
-            return 0
-        return end
+        for at in reversed(ends):
+            end = atoms[at - 1].end
+            named = [
+                name.lower() for name, start, _ in self.names if start < end and not _covers(self._place_ranges, start)
+            ]
+            if named and not any(name in source for name in named) and _AFTER_OPENING.match(self.claim.text, end):
+                return end
+        return 0
+
+    def _names_a_source(self, atom: Atom) -> bool:
+        """Is the atom part of the name or the place of what is cited, or a word that says nothing of its own?"""
+        return self.exempt(atom) or ((atom.key in self.subject or not atom.is_content) and not atom.marker)
 
     def _attributes(self, piece: tuple[Atom, ...]) -> bool:
         """Does a sentence say no more than whose words the others are: `"…" is what json.loads documents.`?"""
-        return all(
-            not atom.marker
-            and (atom.kind in ("function", "generic") or _covers(self._own_ranges, atom.start) or self.exempt(atom))
-            for atom in piece
+        return any(_covers(self._own_ranges, atom.start) for atom in piece) and all(
+            _is_empty(atom) or _covers(self._own_ranges, atom.start) or self.exempt(atom) for atom in piece
         )
 
     @cached_property
     def _own_ranges(self) -> _Ranges:
-        own = {name.lower() for span in self.spans for name in (span.record.title, head(span.record)) if name}
+        own = _own_names(self.spans)
         named = [(start, end) for name, start, end in self.names if name.strip("`\"'").lower() in own]
         return [start for start, _ in named], [end for _, end in named]
 
@@ -230,17 +226,37 @@ def _covers(ranges: _Ranges, at: int) -> bool:
 
 
 def is_verbatim(finding: Finding, spans: Sequence[Span]) -> bool:
-    """Is the claim its quote, word by word, after no more than the name of the cited record? Then all is backed."""
-    if len(spans) != 1:
+    """Is the claim its quotes, word by word, beside no more than the name of the cited record? Then all is backed."""
+    if not spans:
         return False
-    claim, quote = (level(text).rstrip(".!? ") for text in (finding.claim, spans[0].quote))
-    if not quote or not claim.endswith(quote):
+    claim, *quotes = (_plain(text) for text in (finding.claim, *(span.quote for span in spans)))
+    quote = " ".join(quotes).strip(".!? ")
+    if not quote or quote not in claim:
         return False
-    opening = claim[: -len(quote)]
-    if not opening:
+    before, _, after = claim.partition(quote)
+    beside = f"{before} {after}"
+    if not any(char.isalnum() for char in beside):
         return True
-    introduction = _INTRODUCTION.fullmatch(opening)
-    return introduction is not None and introduction["name"] in spans[0].names.casefold().split()
+    own = sorted(_own_names(spans), key=len, reverse=True)
+    if any(char.isalnum() for char in after) and not any(name in after for name in own):
+        return False  # a sentence that was begun and breaks off
+    for name in own:
+        beside = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.]*\w)", " ", beside)
+    return all(map(_is_empty, read(beside).atoms))
+
+
+def _plain(text: str) -> str:
+    return level(text).replace("`", "")
+
+
+def _is_empty(atom: Atom) -> bool:
+    """Does a word say nothing of its own: no content, and nothing that turns, widens or narrows a statement?"""
+    return atom.kind in ("function", "generic") and not atom.marker
+
+
+def _own_names(spans: Sequence[Span]) -> frozenset[str]:
+    """What the cited records are called, lower-cased."""
+    return frozenset(name.lower() for span in spans for name in (span.record.title, head(span.record)) if name)
 
 
 def compare(finding: Finding, spans: Sequence[Span], asked: str) -> Comparison:

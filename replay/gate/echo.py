@@ -11,9 +11,12 @@ from replay.gate.case import Case
 def is_about_the_task(case: Case) -> list[Reason]:
     """Each finding that claims something is about a thing that the task names, or shares its words."""
     reasons = []
+    asked = case.task.text.lower()
     named = [name.text.lower() for name in case.named]
     about = set() if named else {token for token in query_tokens(case.task.text) if len(token) > 1}
     for finding, spans in case.claims:
+        if any(_is_asked(span.record.title, asked) for span in spans):
+            continue
         if named:
             spoken = any(
                 name in held and values.stands_whole(name, held)
@@ -34,3 +37,8 @@ def is_about_the_task(case: Case) -> list[Reason]:
                 )
             )
     return reasons
+
+
+def _is_asked(title: str, asked: str) -> bool:
+    """Does the task name a record by its whole title, whatever that looks like: `requests: Advanced use: Proxies`?"""
+    return bool(title) and values.stands_whole(title.lower(), asked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from replay.contracts import Answer, Finding, Reason, Ruling
@@ -220,15 +220,13 @@ def _gist(finding: Finding, case: Case) -> tuple[object, ...]:
 
 def _loop(comparison: Comparison, most: int) -> str | None:
     """A run of words that a claim repeats and its source does not."""
+    if stuck := _stuck(comparison):
+        return stuck
     keys = [atom.key for atom in comparison.claim.atoms]
     pairs = list(pairwise(keys))
     if len(pairs) - len(set(pairs)) < _RUN - 1:
         return None  # a run that comes again brings its pairs of words again
-    # A long name is one word, however often it has to be named.
-    within = {
-        atom.start for _, start, end in comparison.names for atom in comparison.claim.atoms if start < atom.start < end
-    }
-    atoms = [atom for atom in comparison.claim.atoms if atom.start not in within and not comparison.introduces(atom)]
+    atoms = [atom for atom in _words(comparison.claim.atoms, comparison.names) if not comparison.introduces(atom)]
     if len(atoms) < _RUN:
         return None
     runs = Counter(zip(*([atom.key for atom in atoms[offset:]] for offset in range(_RUN)), strict=False))
@@ -236,12 +234,36 @@ def _loop(comparison: Comparison, most: int) -> str | None:
     if count < 2:
         return None
     weights = {atom.key: {"function": 0.0, "generic": 0.5}.get(atom.kind, 1.0) for atom in atoms}
-    keys = [atom.key for atom in comparison.source.atoms]
+    keys = [atom.key for atom in _words(comparison.source.atoms, comparison.given_names)]
     given = Counter(zip(*(keys[offset:] for offset in range(_RUN)), strict=False))
     for run, count in runs.items():
         if count > max(given[run], most - 1) and sum(weights[key] for key in run) >= _RUN_WEIGHT / (count - given[run]):
             return " ".join(run)
     return None
+
+
+def _stuck(comparison: Comparison) -> str | None:
+    """A word that stands thrice in a row, and not so in the source."""
+    words = _words(comparison.claim.atoms, comparison.names)
+    for one, two, three in zip(*(words[offset:] for offset in range(3)), strict=False):
+        if one.text == two.text == three.text and one.kind != "number" and not comparison.strict(one):
+            text = " ".join([one.text] * 3)
+            if text not in " ".join(atom.text for atom in comparison.source.atoms):
+                return text
+    return None
+
+
+def _words(atoms: Sequence[Atom], names: Sequence[tuple[str, int, int]]) -> list[Atom]:
+    """The atoms of a text, with each name counted once: a long one is one word, however often it has to be said."""
+    begun: set[int] = set()
+    words = []
+    for atom in atoms:
+        name = next((start for text, start, end in names if start <= atom.start < end and " " not in text), None)
+        if name is None or name not in begun:
+            words.append(atom)
+        if name is not None:
+            begun.add(name)
+    return words
 
 
 def _broken_end(comparison: Comparison) -> str | None:

@@ -38,6 +38,20 @@ GENERIC = frozenset(
     """.split()  # noqa: SIM905  as above
 )
 
+# What is counted or measured in. Where a source says one of these, another is another quantity, never a synonym.
+UNITS = frozenset(
+    map(
+        stem,
+        """
+        nanosecond microsecond millisecond second minute hour day week month year
+        bit byte kilobyte megabyte gigabyte terabyte kibibyte mebibyte gibibyte kb mb gb kib mib gib
+        character letter digit word line row column cell space tab pixel point inch page paragraph sentence token
+        percent percentage fraction degree radian hertz
+        thread process worker core
+        """.split(),  # noqa: SIM905  as above
+    )
+)
+
 # Words of one line mean the same in technical prose; the first names them all.
 _SYNONYMS = """
     return yield
@@ -128,6 +142,7 @@ _SYNONYMS = """
     afterwards later
     use serve employ utilise utilize
     encounter meet
+    useful helpful handy
     happen occur
     immediate instant
     gather collect
@@ -204,6 +219,14 @@ _PHRASES = {
     "smaller than": "lessthan",
     "lower than": "lessthan",
     "shorter than": "lessthan",
+    "unless told otherwise": "by default",
+    "unless otherwise specified": "by default",
+    "unless specified otherwise": "by default",
+    "as a rule": "usually",
+    "by means of": "via",
+    "by way of": "via",
+    "stands for": "represents",
+    "stand for": "represent",
     "no longer": "nolonger",
     "not any longer": "nolonger",
     "not any more": "nolonger",
@@ -321,6 +344,10 @@ PHRASES = _phrase_table()
 PHRASE_STARTS = frozenset((first, rest[0]) for first, phrases in PHRASES.items() for rest, _ in phrases)
 
 
+# Elsewhere `'s` makes a possessive.
+_IS_SHORTENED = frozenset(f"{word}'s" for word in ("it", "that", "there", "here", "what", "who", "he", "she"))
+
+
 def spoken(word: str) -> Iterator[str]:
     """A lower-case word without its contraction: `doesn't` is `does`, `not`; `cannot` is `can`, `not`."""
     word = word.replace("\u2019", "'")
@@ -329,5 +356,7 @@ def spoken(word: str) -> Iterator[str]:
     elif word.endswith("n't"):
         yield {"wo": "will", "ca": "can", "sha": "shall"}.get(word[:-3], word[:-3])
         yield "not"
+    elif word in _IS_SHORTENED:
+        yield from (word[:-2], "is")
     else:
         yield word.partition("'")[0]

@@ -10,6 +10,7 @@ from replay.contracts import Reason, Ruling
 from replay.gate.alignment import Edit
 from replay.gate.case import Case
 from replay.gate.comparison import Comparison, Part
+from replay.gate.lexicon import UNITS, canonical
 from replay.gate.reading import Atom
 
 # Words beside a bare number that make it a number of seconds.
@@ -27,6 +28,7 @@ _CHANGE = frozenset(
     """.split()  # noqa: SIM905  as in the lexicon
 )
 _PAST = frozenset("was were from before formerly previously originally nolonger older old earlier former until".split())  # noqa: SIM905  as in the lexicon
+_UNIT_KEYS = frozenset(map(canonical, UNITS))
 _COUNTS_NOTHING = frozenset(["default", "defaults", "value", "set", "read"])
 _NEAR = 5
 
@@ -138,6 +140,27 @@ def counted_is_kept(case: Case) -> list[Reason]:
                             message=f"the source counts {given.text!r}, the claim {counted.text!r}",
                             span=f"{atom.text} {counted.text}",
                             expectation=f"{atom.text} {given.text}",
+                        )
+                    )
+    return reasons
+
+
+def units_are_kept(case: Case) -> list[Reason]:
+    """What a source counts or measures in is not another unit in the claim: "in seconds", "the number of lines"."""
+    reasons = []
+    for comparison in case.comparisons:
+        for part in comparison.parts:
+            for edit in part.edits:
+                said = [atom for atom in edit.said if atom.key in _UNIT_KEYS and not comparison.exempt(atom)]
+                given = [atom for atom in edit.given if atom.key in _UNIT_KEYS]
+                ours, theirs = {atom.key for atom in said}, {atom.key for atom in given}
+                if ours and theirs and not ours & theirs:
+                    reasons.append(
+                        Reason(
+                            rule="literals.unit",
+                            message=f"the source counts in {given[0].text!r}, the claim in {said[0].text!r}",
+                            span=said[0].text,
+                            expectation=given[0].text,
                         )
                     )
     return reasons

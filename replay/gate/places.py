@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _LINES = r"(?P<{0}first>\d{{1,7}})(?:\s?(?:-|\u2013|to|and)\s?L?(?P<{0}last>\d{{1,7}}))?"
-_PATH = r"(?:(?<![\w./-])(?P<path>[\w.-]{1,80}(?:/[\w.-]{1,80}){0,20}\.[A-Za-z]{1,8})(?![\w/]))"
+_PATH = r"(?:(?<![\w./-])(?P<path>[\w.-]{1,80}(?:/[\w.-]{1,80}){0,20}(?:\.[A-Za-z]{1,8}|/[A-Z]{4,16}))(?![\w/]))"
 _PLACE = re.compile(
     rf"(?:lines?\s{_LINES.format('before_')}\s(?:of|in)\s)?{_PATH}"
     rf"(?:(?::|#L|,?\s?\(?lines?\s){_LINES.format('after_')})?"
@@ -35,13 +35,18 @@ class Place:
     end: int
 
 
+def _is_file(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name.isupper() or name.rpartition(".")[2].lower() in _ENDINGS
+
+
 def places(text: str) -> Iterator[Place]:
     """The places that a text names, in order."""
     if "/" not in text and "." not in text and "line" not in text.lower():
         return
     for match in _PLACE.finditer(text):
         path = match["path"]
-        if path is not None and path.rpartition(".")[2].lower() not in _ENDINGS:
+        if path is not None and not _is_file(path):
             continue
         first = match["before_first"] or match["after_first"] or match["bare_first"]
         last = match["before_last"] or match["after_last"] or match["bare_last"] or first

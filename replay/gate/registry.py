@@ -58,6 +58,7 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         Rule(names.places_are_cited, ("literals.path", "literals.lines")),
         Rule(numbers.numbers_are_cited, ("literals.number", "literals.unit", "binding.number")),
         Rule(numbers.counted_is_kept, ("literals.unit",)),
+        Rule(numbers.units_are_kept, ("literals.unit",)),
         Rule(numbers.numbers_are_bound, ("binding.number",)),
         Rule(numbers.values_are_current, ("binding.stale",)),
         Rule(literals.found_is_cited, ("literals.found_not_cited",)),

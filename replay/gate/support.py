@@ -47,6 +47,10 @@ def more_than_the_task(case: Case) -> list[Reason]:
     """A claim says something that its source says, and does not repeat the task beside a source on other things."""
     reasons = []
     for comparison in case.comparisons:
+        if comparison.says_nothing:
+            message = "the claim names a source and says nothing of it"
+            reasons.append(Reason(rule="support.restated", message=message, span=comparison.claim.text))
+            continue
         content = [atom for atom in comparison.claim.atoms if atom.is_content and not comparison.exempt(atom)]
         if all(atom.key in comparison.subject for atom in content) and any(
             atom.kind != "function" and atom.key in comparison.quoted for atom in comparison.claim.atoms

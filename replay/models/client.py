@@ -11,7 +11,8 @@ import httpx
 
 from replay.contracts import Generation, Tier
 from replay.errors import ModelRefused, ModelUnavailable
-from replay.models import body, replies, routing
+from replay.models import body, replies
+from replay.models.breaker import Breaker, EndpointPaused, Target, Unbroken, chain
 from replay.models.connection import Connection, key_of
 from replay.models.faults import Transient
 from replay.models.probe import MEANS_NO, Abilities, probe, schema_format
@@ -33,24 +34,40 @@ class ModelClient:
 
     Args:
         settings: Names, addresses, keys, timeouts and sampling.
+        breaker: Stands before every request; by default nothing does.
         transport: Replaces the network, for tests.
     """
 
-    def __init__(self, settings: Settings, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, breaker: Breaker | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self._settings = settings
+        self._breaker = breaker or Unbroken()
         self._connection = Connection(settings, transport=transport)
         self._abilities: dict[tuple[str, str], Abilities] = {}
 
     def generate(self, tier: Tier, messages: list[dict[str, str]], schema: dict[str, Any]) -> Generation:
         """Return the model's reply, verbatim but for a key in it, which is masked, and halves of surrogate pairs.
 
+        A fallback is asked where the targets before it are not asked now, and for no other reason.
+
         Raises:
             ConfigurationError: No endpoint or key for the model of this tier.
+            EndpointPaused: No target of this tier is asked now.
             ModelUnavailable: No answer, after bounded retries.
             ModelRefused: The endpoint said no; a retry cannot help.
         """
-        model = routing.model_for(tier, self._settings)
-        endpoint = routing.route(model, tier, self._settings)
+        first: EndpointPaused | None = None
+        for target in chain(tier, self._settings):
+            try:
+                return self._generate(target, messages, schema)
+            except EndpointPaused as paused:
+                first = first or paused
+        assert first is not None, "a tier has a model"  # noqa: S101  `chain` is never empty
+        raise first
+
+    def _generate(self, target: Target, messages: list[dict[str, str]], schema: dict[str, Any]) -> Generation:
+        model, endpoint = target.model, target.endpoint
         abilities = self.abilities(endpoint, model)
         request: dict[str, Any] = {"messages": messages, "max_tokens": self._settings.max_tokens}
         if abilities.json_schema:
@@ -126,7 +143,10 @@ class ModelClient:
             payload["provider"] = {"require_parameters": True}
         else:
             payload["seed"] = settings.seed
-        return self._connection.persist(lambda: self._complete(endpoint, model, payload))
+        target = Target(model, endpoint)
+        return self._connection.persist(
+            lambda: self._breaker.call(target, lambda: self._complete(endpoint, model, payload))
+        )
 
     def _complete(self, endpoint: Endpoint, model: str, payload: dict[str, Any]) -> Reply:
         """Make one try of a chat completion."""

@@ -22,6 +22,8 @@ _OVERFLOW = re.compile(
     r"prompt is too long",
     re.IGNORECASE,
 )
+# OpenAI says 429 for an account that is used up as well as for a rate that is too high; its code tells them apart.
+_QUOTA = re.compile(r"insufficient_(quota|credits|balance)|billing_(hard_limit_reached|not_active)", re.IGNORECASE)
 _HINTS = {
     401: "Check the key: REPLAY_API_KEY for REPLAY_BASE_URL, REPLAY_OPENROUTER_API_KEY for OpenRouter.",
     402: "The account has no credit left for this model.",
@@ -36,11 +38,21 @@ class Transient(ModelUnavailable):
 
 
 class Refused(ModelRefused):
-    """A refusal with the status that said it."""
+    """A refusal with the status that said it.
 
-    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
+    Attributes:
+        status: HTTP status, or the code in the body.
+        quota: The account is used up: no other request will fare better.
+        retry_after_s: Seconds that the endpoint asked to wait, if it did.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, hint: str = "", quota: bool = False, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.quota = quota
+        self.retry_after_s = retry_after_s
 
 
 def fault(
@@ -61,6 +73,8 @@ def fault(
         return None
     said = _said(error or body)
     message = f"{model} at {where}: {f'status {code}' if code else 'error'}{f': {said}' if said else ''}"
+    if code is not None and _is_quota(code, error):
+        return Refused(message, status=code, hint=_HINTS[402], quota=True, retry_after_s=retry_after_s(headers))
     if _worth_a_retry(code, headers):
         wait_s = retry_after_s(headers)
         if wait_s is not None and wait_s > LONGEST_WAIT_S:
@@ -68,6 +82,10 @@ def fault(
         return Transient(message, retry_after_s=wait_s)
     if code is None or _is_transport(code):
         return ModelUnavailable(message, hint="The endpoint asks not to try again.")
+    return _refusal(code, error, message, said)
+
+
+def _refusal(code: int, error: Any, message: str, said: str) -> Refused:
     if code in {400, 413, 422} and _OVERFLOW.search(f"{_kind(error)} {said}"):
         return Refused(
             f"The prompt does not fit into the context of {message}",
@@ -99,6 +117,10 @@ def _worth_a_retry(code: int | None, headers: Mapping[str, str]) -> bool:
     if asked in {"true", "false"}:
         return asked == "true"
     return code is None or _is_transport(code)
+
+
+def _is_quota(code: int, error: Any) -> bool:
+    return code == 402 or (code in {403, 429} and _QUOTA.search(_kind(error)) is not None)
 
 
 def _is_transport(code: int) -> bool:

@@ -45,6 +45,13 @@ def model_for(tier: Tier, settings: Settings) -> str:
     return _OLLAMA_LOCAL if tier is Tier.LOCAL else _OLLAMA_ESCALATION
 
 
+def fallbacks(tier: Tier, settings: Settings) -> tuple[str, ...]:
+    """The models that are asked in turn where the tier's own cannot be; only the large model has some."""
+    if tier is Tier.LOCAL:
+        return ()
+    return tuple(name for part in settings.escalation_fallbacks.split(",") if (name := part.strip()))
+
+
 def route(model: str, tier: Tier, settings: Settings) -> Endpoint:
     """The endpoint that serves a model.
 

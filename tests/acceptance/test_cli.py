@@ -41,7 +41,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Scr
         server = owned.enter_context(running(broker, environment(data_dir), data_dir / "broker.log"))
         wait_for(lambda: answers(settings) or server.exit_code is not None, "the broker to answer")
         # One try and one task at a time: the first task gets the first reply of a script.
-        stack = owned.enter_context(Stack(data_dir, base_url=model.base_url, transport_tries=1))
+        # No breaker: a script of bad replies must not stop the lane.
+        stack = owned.enter_context(Stack(data_dir, base_url=model.base_url, transport_tries=1, breaker_failures=1000))
         for words in (["writer"], ["local", "-c", "1"], ["escalation"]):
             stack.start([REPLAY, "worker", *words])
         wait_for(lambda: len(alive(stack.client)) == 3, "writer and workers to report")

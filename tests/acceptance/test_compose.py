@@ -164,7 +164,7 @@ def test_the_topology_audits_the_sample_with_a_scripted_model(tmp_path: Path) ->
                 processes["worker-local-2"] = composed.start(name)
             composed.wait_until_healthy(name, processes[name])
 
-        wait_for(lambda: _roles(composed) == ["escalation", "local", "local", "writer"], "every worker to report")
+        wait_for(lambda: _roles(composed) == ["escalation", "local", "local", "scheduler", "writer"], "every worker to report")
         done = composed.run_tool([*submit, "--json"])
         assert done.returncode == 0, done.stderr
         end = json.loads(done.stdout)
@@ -177,8 +177,9 @@ def test_the_topology_audits_the_sample_with_a_scripted_model(tmp_path: Path) ->
         assert json.loads(verified.stdout)["records"] == len(results) + end["summary"]["escalated"]
         assert [path.name for path in composed.volume("data").glob("_kb/*.jsonl")] == ["replay_runs.jsonl"]
 
-        stopped = {name: process.stop() for name, process in processes.items() if name.startswith(("worker", "writer"))}
-        assert list(stopped.values()) == [0, 0, 0, 0], stopped
+        ours = ("worker", "writer", "scheduler")
+        stopped = {name: process.stop() for name, process in processes.items() if name.startswith(ours)}
+        assert list(stopped.values()) == [0, 0, 0, 0, 0], stopped
 
 
 def _roles(composed: Composed) -> list[str]:

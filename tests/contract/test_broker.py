@@ -9,7 +9,8 @@ import fakeredis
 import pytest
 import redis
 
-from broker import cancelled, dead, evidence_stream, heartbeat, queues, starts
+from broker import cancelled, dead, evidence_stream, heartbeat, queues
+from broker.claims import Claims, claim_key
 from broker.envelope import Envelope, publish
 from broker.evidence_stream import Entry, EvidenceStream
 from broker.heartbeat import Heartbeat
@@ -75,8 +76,10 @@ def test_stream_takes_over_what_a_dead_writer_left(client: redis.Redis, stream: 
     _append(client, b"a")
     assert len(stream.read(1, 0)) == 1
     other = EvidenceStream(client, "two")
-    assert other.take_over(60_000, 10) == []
-    assert _records(other.take_over(0, 10)) == [b"a"]
+    other.read(1, 0)
+    assert other.inherit(60_000) == 0
+    assert other.inherit(0) == 1
+    assert _records(other.read(10, 0)) == [b"a"]
 
 
 def test_stream_shows_an_entry_without_the_field_as_empty(client: redis.Redis, stream: EvidenceStream) -> None:
@@ -130,14 +133,6 @@ def test_purge_empties_a_queue_and_leaves_the_other(client: redis.Redis) -> None
     assert queues.depths(client).waiting == {"replay.local": 0, "replay.escalation": 1}
 
 
-def test_starts_are_counted_per_attempt_and_expire(client: redis.Redis) -> None:
-    """Each start counts once, attempts do not mix, and no counter lives for ever."""
-    assert [starts.count(client, "att_a"), starts.count(client, "att_a"), starts.count(client, "att_b")] == [1, 2, 1]
-    assert 0 < int(client.ttl(starts.key("att_a"))) <= starts.TTL_S
-    starts.clear(client, "att_a")
-    assert starts.count(client, "att_a") == 1
-
-
 def test_cancelled_batches_are_known_until_restored(client: redis.Redis) -> None:
     """Cancelling is idempotent and can be taken back."""
     cancelled.cancel(client, "batch_a")
@@ -164,13 +159,15 @@ def test_heartbeats_are_listed_until_they_expire_or_leave(client: redis.Redis) -
     assert [beat.worker for beat in heartbeat.alive(client)] == ["writer@host"]
 
 
-def test_a_dead_letter_is_on_the_queue_and_in_the_evidence(client: redis.Redis) -> None:
+def test_a_dead_letter_is_on_the_queue_and_in_the_evidence(valkey: redis.Redis) -> None:
     """Both copies are the same letter; long bytes are cut and their true length is kept."""
-    letter = dead.letter(Queue.LOCAL, "test", b"x" * (dead.KEPT_BYTES + 5))
-    dead.bury(client, letter)
-    assert dead.waiting(client) == [letter]
+    item = b"x" * (dead.KEPT_BYTES + 5)
+    letter = dead.letter(Queue.LOCAL, "test", item)
+    valkey.lpush(claim_key(Queue.LOCAL, "me"), item)
+    assert Claims(valkey).bury(Queue.LOCAL, "me", item, letter)
+    assert dead.waiting(valkey) == [letter]
     assert letter.payload_bytes == dead.KEPT_BYTES + 5
-    assert stream_records(client) == [dead.wire(letter)]
+    assert stream_records(valkey) == [dead.wire(letter)]
 
 
 def test_foreign_bytes_on_the_dead_queue_are_shown_as_themselves(client: redis.Redis) -> None:
@@ -178,3 +175,4 @@ def test_foreign_bytes_on_the_dead_queue_are_shown_as_themselves(client: redis.R
     client.lpush(Queue.DEAD, b"\xff junk")
     [found] = dead.waiting(client)
     assert (found.cause, found.payload_bytes) == ("not a dead letter", 6)
+    assert [letter.id for _, letter in dead.items(client)] == [found.id], "its name stays the same"

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import redis
 
-from broker import queues
-from broker.claims import Claims, Push, Recovered, claim_key, consumers_key, index_key, unacked_key
-from replay.topology import Queue
+from broker import queues, starts
+from broker.claims import (
+    MOVED_BACK,
+    Begun,
+    Claims,
+    Push,
+    Recovered,
+    Turn,
+    claim_key,
+    consumers_key,
+    index_key,
+    unacked_key,
+)
+from broker.envelope import Envelope
+from replay.errors import UnavailableError
+from replay.topology import Queue, TaskName
 from tests.processes import stream_records
 
 QUEUE = Queue.LOCAL.value
@@ -59,15 +73,17 @@ def test_accept_moves_a_claim_into_flight_once(valkey: redis.Redis, claims: Clai
 
 
 def test_commit_publishes_and_lets_go(valkey: redis.Redis, claims: Claims) -> None:
-    """Evidence, pushes and the end of lease and count come together, and only once."""
+    """Evidence, pushes, the end of lease and count and the mark come together, and only once."""
     tag = _fly(valkey, claims)
-    valkey.set("starts", 1)
+    assert claims.begin(QUEUE, tag, "att_1") == Begun(Turn.OURS, 1)
     push = Push("other", b"order")
-    assert claims.commit(QUEUE, tag, b"record", starts_key="starts", pushes=[push])
-    assert not claims.commit(QUEUE, tag, b"record", starts_key="starts", pushes=[push])
+    assert claims.commit(QUEUE, tag, b"record", attempt_id="att_1", pushes=[push])
+    assert not claims.commit(QUEUE, tag, b"record", attempt_id="att_1", pushes=[push])
     assert _evidence(valkey) == [b"record"]
     assert valkey.lrange("other", 0, -1) == [b"order"]
-    assert valkey.exists("starts", unacked_key(QUEUE), index_key(QUEUE), QUEUE) == 0
+    assert valkey.exists(unacked_key(QUEUE), index_key(QUEUE), QUEUE) == 0
+    assert valkey.hkeys(starts.key("att_1")) == [b"made"]
+    assert 0 < int(valkey.ttl(starts.key("att_1"))) <= starts.TTL_S
 
 
 def test_a_worker_that_lost_its_lease_can_do_nothing(valkey: redis.Redis, claims: Claims) -> None:
@@ -143,3 +159,118 @@ def test_condemn_keeps_the_bytes_of_a_message_in_flight(valkey: redis.Redis, cla
     assert valkey.lrange(Queue.DEAD.value, 0, -1) == [record]
     assert json.loads(record)["cause"] == "test"
     assert queues.depths(valkey).in_flight[QUEUE] == 0
+
+
+# --- doubled messages ------------------------------------------------------------------------------------------------
+
+
+def _same_message_twice(valkey: redis.Redis, claims: Claims) -> None:
+    _fly(valkey, claims, b"item", "first")
+    _fly(valkey, claims, b"item", "second")
+
+
+def test_of_two_messages_of_one_attempt_one_runs(valkey: redis.Redis, claims: Claims) -> None:
+    """The second is dropped while the first is in flight, and after the first is done; only starts of work count."""
+    _same_message_twice(valkey, claims)
+    assert claims.begin(QUEUE, "first", "att_1") == Begun(Turn.OURS, 1)
+    assert claims.begin(QUEUE, "second", "att_1").turn is Turn.ELSEWHERE
+    assert valkey.hkeys(unacked_key(QUEUE)) == [b"first"]
+    assert claims.commit(QUEUE, "first", b"record", attempt_id="att_1")
+
+    _fly(valkey, claims, b"item", "third")
+    assert claims.begin(QUEUE, "third", "att_1").turn is Turn.MADE
+    assert valkey.exists(unacked_key(QUEUE), index_key(QUEUE)) == 0
+    assert _evidence(valkey) == [b"record"]
+
+
+def test_the_double_runs_when_the_holder_is_gone(valkey: redis.Redis, claims: Claims) -> None:
+    """A holder whose lease was swept, or that was given back, holds the attempt no longer: no work is lost."""
+    _same_message_twice(valkey, claims)
+    assert claims.begin(QUEUE, "first", "att_1").turn is Turn.OURS
+    assert claims.give_back(QUEUE, "first")
+    assert claims.begin(QUEUE, "second", "att_1") == Begun(Turn.OURS, 2)
+    assert not claims.commit(QUEUE, "first", b"late", attempt_id="att_1")
+    assert claims.commit(QUEUE, "second", b"record", attempt_id="att_1")
+    assert _evidence(valkey) == [b"record"]
+
+
+def test_begin_counts_each_start_and_refuses_a_lost_lease(valkey: redis.Redis, claims: Claims) -> None:
+    """A message that comes back counts on; one whose lease ran out counts nothing."""
+    for number in (1, 2):
+        tag = _fly(valkey, claims, tag=f"tag{number}")
+        assert claims.begin(QUEUE, tag, "att_1") == Begun(Turn.OURS, number)
+        assert claims.give_back(QUEUE, tag)
+        valkey.delete(QUEUE)
+    assert claims.begin(QUEUE, "tag2", "att_1") == Begun(Turn.LOST, 0)
+    assert valkey.hget(starts.key("att_1"), "starts") == b"2"
+
+
+def test_only_marks_without_evidence_are_forgotten(valkey: redis.Redis, claims: Claims) -> None:
+    """A mark older than the look is of lost evidence and goes; a younger one may have its by now, and stays."""
+    for attempt in ("att_old", "att_new"):
+        claims.commit(QUEUE, _fly(valkey, claims, tag=attempt), b"record", attempt_id=attempt)
+    valkey.hset(starts.key("att_begun"), "starts", "2")
+    looked_at = float(valkey.hget(starts.key("att_new"), "made") or 0)
+    valkey.hset(starts.key("att_old"), "made", str(looked_at - 1))
+    assert starts.forget_lost(valkey, ["att_old", "att_new", "att_begun", "att_unknown"], looked_at) == 1
+    assert valkey.exists(starts.key("att_old"), starts.key("att_new"), starts.key("att_begun")) == 2
+
+
+# --- looks -----------------------------------------------------------------------------------------------------------
+
+
+def _message(run_id: str) -> bytes:
+    return Envelope(TaskName.AUDIT_LOCAL, f"{run_id}:local", {}).sealed(QUEUE)
+
+
+def test_every_move_back_is_counted(valkey: redis.Redis, claims: Claims) -> None:
+    """Giving back, declining and sweeping count up what a look compares; moves forward and idle sweeps do not."""
+    counts = [valkey.get(MOVED_BACK)]
+
+    def count() -> None:
+        counts.append(valkey.get(MOVED_BACK))
+
+    tag = _fly(valkey, claims)
+    claims.begin(QUEUE, tag, "att_1")
+    claims.sweep(QUEUE, 60)
+    count()
+    claims.give_back(QUEUE, tag)
+    count()
+    item = valkey.blmove(QUEUE, claim_key(QUEUE, CONSUMER), 1, "RIGHT", "LEFT")
+    claims.decline(QUEUE, CONSUMER, item)  # type: ignore[arg-type]  # bytes: it lay there
+    count()
+    valkey.blmove(QUEUE, claim_key(QUEUE, CONSUMER), 1, "RIGHT", "LEFT")
+    _age(valkey, consumers_key(QUEUE), CONSUMER, 11)
+    claims.sweep(QUEUE, 60)
+    count()
+    assert counts == [None, None, b"1", b"2", b"3"]
+
+
+def test_a_look_sees_what_is_handed_back_behind_it(
+    valkey: redis.Redis, claims: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that goes back to the queue after the queue was read would be missed; the look is made again."""
+    _fly(valkey, claims, _message("run_1"), "tag")
+    read_flight = valkey.hscan_iter
+
+    def hand_back_first(name: str, **options: Any) -> Any:
+        claims.give_back(QUEUE, "tag")
+        return read_flight(name, **options)
+
+    monkeypatch.setattr(valkey, "hscan_iter", hand_back_first)
+    assert queues.look(valkey).run_ids == {"run_1"}
+
+
+def test_a_look_that_never_comes_to_rest_says_so(
+    valkey: redis.Redis, claims: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is called missing on the ground of a look that may have missed something."""
+    read_flight = valkey.hscan_iter
+
+    def restless(name: str, **options: Any) -> Any:
+        valkey.incr(MOVED_BACK)
+        return read_flight(name, **options)
+
+    monkeypatch.setattr(valkey, "hscan_iter", restless)
+    with pytest.raises(UnavailableError, match="handed back"):
+        queues.look(valkey)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Callable
@@ -13,9 +14,11 @@ import redis
 from broker import cancelled, dead, queues, starts
 from broker.claims import Claims, claim_key, index_key
 from broker.envelope import opened
+from broker.hand_back import HandBack, Patience
 from replay import identity
 from replay.contracts import Bundle, EscalationOrder, Generation, ReplayTask, State, Tier
 from replay.errors import ModelUnavailable
+from replay.models.breaker import EndpointPaused
 from replay.pipeline import Engine
 from replay.prompting import PromptLimits
 from replay.topology import Queue
@@ -53,7 +56,9 @@ class Scene:
     def __init__(self, valkey: redis.Redis, script: Callable[[], Generation] = make_generation) -> None:
         self.valkey = valkey
         self.engine = ScriptedEngine(script)
-        self.desk = Desk(valkey, Engine(self.engine, self.engine, PromptLimits()), max_starts=3)
+        self.desk = Desk(
+            valkey, Engine(self.engine, self.engine, PromptLimits()), max_starts=3, hand_back=HandBack(valkey)
+        )
         self.claims = Claims(valkey)
 
     def lease(self, queue: Queue, *, visibility_timeout_s: float = 60.0, tag: str = "tag") -> Lease:
@@ -81,11 +86,13 @@ def scene(valkey: redis.Redis) -> Scene:
 
 def _nothing_is_left(scene: Scene) -> bool:
     found = queues.depths(scene.valkey)
-    return not any(found.in_flight.values()) and not scene.valkey.keys(f"{starts.key('*')}")
+    # An attempt that is made leaves its mark, and no count of starts.
+    known = [scene.valkey.hkeys(name) for name in scene.valkey.keys(starts.key("*"))]
+    return not any(found.in_flight.values()) and all(names == [b"made"] for names in known)
 
 
 def test_an_accepted_answer_ends_in_evidence_and_nothing_else(scene: Scene) -> None:
-    """One record, no order, nothing in flight, no count of starts."""
+    """One record, no order, nothing in flight, no count of starts; but a mark that the attempt is made."""
     scene.handle(handlers.LOCAL, make_task().wire())
     [record] = scene.evidence()
     assert (record["schema"], record["state"]) == ("replay_run.v1", State.ACCEPTED)
@@ -125,6 +132,36 @@ def test_a_model_that_is_down_is_a_failed_run_and_no_verdict(valkey: redis.Redis
     assert valkey.llen(Queue.ESCALATION) == 0
 
 
+def _paused() -> Generation:
+    raise EndpointPaused("connection refused", target="m@http://model.example/v1")
+
+
+def test_a_task_whose_endpoint_is_not_asked_goes_back(valkey: redis.Redis) -> None:
+    """No evidence, no start: the message is on its queue again, and nothing is in flight."""
+    scene = Scene(valkey, _paused)
+    for n in range(5):
+        scene.handle(handlers.LOCAL, make_task().wire(), tag=f"tag{n}")
+        assert valkey.rpop(Queue.LOCAL) == b"item"
+    assert scene.evidence() == []
+    assert not any(queues.depths(valkey).in_flight.values())
+    [known] = valkey.keys(starts.key("*"))
+    assert valkey.hget(known, "starts") == b"0"
+
+
+def test_a_task_that_has_waited_long_enough_fails_with_the_last_cause(valkey: redis.Redis) -> None:
+    """The bounds end it, with how often it was tried; it does not escalate."""
+    scene = Scene(valkey, _paused)
+    scene.desk = dataclasses.replace(scene.desk, hand_back=HandBack(valkey, Patience(times=2)))
+    for n in range(3):
+        scene.handle(handlers.LOCAL, make_task().wire(), tag=f"tag{n}")
+        valkey.delete(Queue.LOCAL)
+    [record] = scene.evidence()
+    assert record["state"] == State.FAILED
+    assert record["reason"] == "model: connection refused (handed back 2 times)"
+    assert valkey.llen(Queue.ESCALATION) == 0
+    assert _nothing_is_left(scene)
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), MemoryError(), UnicodeError("\ud800")])
 def test_a_bug_ends_as_failed_with_its_name(valkey: redis.Redis, error: Exception) -> None:
     """An unforeseen error is told in the evidence, with type and message, and the message is done."""
@@ -156,8 +193,7 @@ def test_a_task_that_never_ends_is_poison_after_three_starts(scene: Scene) -> No
     """The fourth start runs nothing: a dead letter and a failed run, in one commit."""
     task = make_task()
     attempt = identity.attempt_id(task.run_id, Tier.LOCAL, 0)
-    for _ in range(3):
-        starts.count(scene.valkey, attempt)
+    scene.valkey.hset(starts.key(attempt), "starts", "3")
     scene.handle(handlers.LOCAL, task.wire())
     [record] = scene.evidence()
     [letter] = dead.waiting(scene.valkey)
@@ -171,8 +207,8 @@ def test_a_task_that_never_ends_is_poison_after_three_starts(scene: Scene) -> No
 def test_a_poisoned_escalation_keeps_its_bundle(scene: Scene) -> None:
     """What the large model's lane was given stays in the evidence."""
     order = EscalationOrder(task=make_task(), bundle=make_bundle(), reasons=())
-    for _ in range(3):
-        starts.count(scene.valkey, identity.attempt_id(order.task.run_id, Tier.ESCALATION, 0))
+    attempt = identity.attempt_id(order.task.run_id, Tier.ESCALATION, 0)
+    scene.valkey.hset(starts.key(attempt), "starts", "3")
     scene.handle(handlers.ESCALATION, order.wire())
     assert scene.evidence()[0]["bundle"] == make_bundle().wire()
 

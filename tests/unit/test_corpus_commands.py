@@ -111,9 +111,20 @@ def test_add_takes_playbooks_too(typed: Typed, tree: Path, book: Path) -> None:
     code, printed, told = typed("add", tree, book)
     assert code == 1
     assert f"{book}:2: field text:" in told
-    assert "1 records added, 0 changed, 0 removed" in printed
-    assert "read 1 records (1 added)" in printed
+    assert "2 records added, 0 changed, 0 removed" in printed
+    assert "playbooks: read 1 records, merged 0 near-duplicates, left out 1 lines" in printed
+    assert [entry["what"] for entry in read(typed, "log")["log"]] == ["add"]
     assert typed("add", tree)[1].splitlines()[-1].startswith("nothing new; corpus corpus_")
+
+
+def test_add_publishes_all_or_nothing(typed: Typed, corpus_dir: Path, tree: Path, book: Path, tmp_path: Path) -> None:
+    """The counts are those of sources and playbooks together, and a playbook that is missing leaves all as it was."""
+    code, printed, _ = typed("add", tree, tmp_path / "missing.jsonl", "--json")
+    assert (code, printed) == (2, "")
+    assert not corpus_dir.exists()
+    code, printed, _ = typed("add", tree, book, "--json")
+    made = json.loads(printed)
+    assert (code, made["added"], made["records"], made["imported"]) == (1, 2, 2, 1)
 
 
 def test_an_update_of_a_package_takes_the_place_of_the_old_one(typed: Typed, corpus_dir: Path, tree: Path) -> None:
@@ -139,7 +150,7 @@ def test_a_source_with_nothing_in_it_does_not_empty_the_corpus(typed: Typed, tre
         code, _, told = typed(command, tree, tmp_path / "empty")
         assert code == 2
         assert "holds nothing that can be read" in told
-        assert "1 files are left out" in told
+        assert "1 files and folders are left out" in told
     assert read(typed, "log")["current"] == made["corpus_version"]
 
 

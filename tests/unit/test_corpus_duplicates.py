@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +62,10 @@ class Listed:
     def find(self, record_ids: Sequence[str]) -> Iterator[Record]:
         """Those with one of these ids."""
         return (self.records[record_id] for record_id in record_ids if record_id in self.records)
+
+    def crediting(self, record_ids: Container[str]) -> Iterator[Record]:
+        """Those that are credited with one of these ids."""
+        return (one for one in self.records.values() if any(name.partition("/")[2] in record_ids for name in one.also))
 
     def near(self, sets: Encoded, but: Container[str]) -> Iterator[tuple[int, Record, float]]:
         """Those that are near."""
@@ -331,3 +336,38 @@ def test_credits_are_bounded_and_do_not_depend_on_when_they_came() -> None:
     in_two = in_two.after(merge_near_duplicates(names[:50], in_two))
     assert at_once.records["kept"].also == tuple(f"a/r{number:03}" for number in range(32))
     assert in_two.records == at_once.records
+
+
+def test_a_record_that_says_something_else_now_stands_for_nothing_that_it_stood_for() -> None:
+    """Its credits were for its former text; whose text is nowhere any more is told."""
+    held = Listed([record("k", LONG)]).after(merge_near_duplicates([record("x", LONG)], Listed([record("k", LONG)])))
+    assert held.records["k"].also == ("a/x",)
+    nearly = merge_near_duplicates([record("k", [*LONG, "more"])], held)
+    assert (held.after(nearly).records["k"].also, nearly.forgotten) == (("a/x",), ())
+    for other in (record("k", ["wholly", "other", "words"]), record("k", LONG, RecordKind.WARNING)):
+        merged = merge_near_duplicates([other], held)
+        assert (held.after(merged).records["k"].also, merged.forgotten) == ((), ("a/x",))
+
+
+def test_what_is_kept_itself_is_credited_to_nobody() -> None:
+    """A record that comes again with another text, whole or cut, is no longer merged into the one it was like."""
+    first = merge_near_duplicates([record("x", LONG), record("y", LONG)], Listed([record("k", LONG)]))
+    held = Listed([record("k", LONG)]).after(first)
+    assert held.records["k"].also == ("a/x", "a/y")
+    for again in (record("x", ["quite", "another"], origin="b"), record(part_id("x", 1), ["quite", "another"])):
+        after = held.after(merge_near_duplicates([again], held))
+        assert after.records["k"].also == ("a/y",)
+        assert after.after(merge_near_duplicates([again], after)).records == after.records
+
+
+def test_credits_are_found_in_the_files_of_a_corpus(tmp_path: Path) -> None:
+    """As in a list: whichever segment holds the record, and wherever it lies in it."""
+    texts = {name: [f"{name}{number}" for number in range(20)] for name in "abc"}
+    snapshot.write([record(name, texts[name]) for name in "abc"], tmp_path)
+    for name in "abc":
+        snapshot.import_playbook([record(f"{name}-twin", texts[name], origin="one")], tmp_path)
+    playbook = Held(snapshot.load(tmp_path).playbook)
+    assert {one.record_id for one in playbook.crediting({"a-twin", "c-twin"})} == {"a", "c"}
+    made, _ = snapshot.import_playbook([record("a-twin", ["new"], origin="two")], tmp_path)
+    credits_now = {one.record_id: one.also for one in made.records() if one.also}
+    assert credits_now == {"b": ("one/b-twin",), "c": ("one/c-twin",)}

@@ -182,9 +182,9 @@ def test_ids_that_name_two_records_are_refused(tmp_path: Path) -> None:
 
 
 def test_sources_with_one_id_are_kept_once(tmp_path: Path) -> None:
-    """Ids of passages are made of path and text, so two of them say the same: the first origin is told."""
-    written = snapshot.write([source("s", origin="one"), source("s", origin="two")], tmp_path)
-    assert [one.origin for one in written.records()] == ["one"]
+    """Ids of passages are made of what they say: one record tells all origins, in an order of their own."""
+    written = snapshot.write([source("s", origin="two"), source("s", origin="one")], tmp_path)
+    assert [(one.origin, one.also) for one in written.records()] == [("one", ("two/s",))]
 
 
 def test_no_corpus_says_how_to_build_one(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from replay.contracts import RecordKind
 from replay.corpus import sources
 from replay.corpus.languages import suffixes
 from replay.corpus.passages import PIECE_CHARS
-from replay.corpus.sources import Progress
+from replay.corpus.sources import Progress, Why
 from replay.corpus.sources.files import decoded
 from replay.errors import InputError
 from tests.trees import paths, write
@@ -54,7 +56,7 @@ def test_ids_are_stable_and_distinct(tmp_path: Path) -> None:
     again, _ = sources.read(str(tmp_path))
     assert once == again
     assert len({record.record_id for record in once}) == 4
-    assert all(len(record.record_id) == len("src_") + 12 for record in once)
+    assert all(len(record.record_id) == len("src_") + 16 for record in once)
 
 
 def test_each_kind_of_file_is_cut_in_its_way(tmp_path: Path) -> None:
@@ -163,16 +165,21 @@ def test_an_installed_package_is_read_with_its_description() -> None:
 
 
 def test_an_installation_of_links_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some installers link the files to a cache of theirs; what lies outside of site-packages is not a package's."""
+    """Some installers link the files to a cache of theirs; a link to anything but what was installed is not read."""
     (tmp_path / "cache").mkdir()
-    write(tmp_path / "cache", a_py="x = 1\n")
+    write(tmp_path / "cache", a_py="x = 1\n", secret_py="KEY = 'sk-1'\n")
     (tmp_path / "site" / "linked").mkdir(parents=True)
     (tmp_path / "site" / "linked" / "a.py").symlink_to(tmp_path / "cache" / "a.py")
+    for name in ("b.py", "c.py"):
+        (tmp_path / "site" / "linked" / name).symlink_to(tmp_path / "cache" / "secret.py")
     info = tmp_path / "site" / "linked-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: linked\nVersion: 1.0\n\nText.\n", encoding="utf-8")
-    listed = ["linked/a.py", "../cache/a.py", str(tmp_path / "cache" / "a.py"), "linked-1.0.dist-info/METADATA"]
-    (info / "RECORD").write_text("".join(f"{path},,\n" for path in listed), encoding="utf-8")
+    listed = ["../cache/a.py", str(tmp_path / "cache" / "a.py"), "linked-1.0.dist-info/METADATA"]
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"x = 1\n").digest()).decode().rstrip("=")
+    hashes = {"linked/a.py": f"sha256={digest}", "linked/b.py": f"sha256={digest}", "linked/c.py": ""}
+    lines = [*(f"{path},{hashed},6" for path, hashed in hashes.items()), *(f"{path},," for path in listed)]
+    (info / "RECORD").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path / "site")
     records, report = sources.read("package:linked")
     assert [(record.path, record.text) for record in records] == [
@@ -180,6 +187,10 @@ def test_an_installation_of_links_is_read(tmp_path: Path, monkeypatch: pytest.Mo
         ("linked/a.py", "x = 1"),
     ]
     assert report.origin == "linked 1.0"
+    assert [(skipped.path, skipped.why) for skipped in report.skipped] == [
+        ("linked/c.py", Why.LINK),
+        ("linked/b.py", Why.LINK),
+    ]
 
 
 @pytest.mark.parametrize("argument", ["package:no-such-package-here", "package:", "/no/such/folder", __file__])
@@ -253,6 +264,7 @@ def test_any_bytes_give_verbatim_records_or_a_reason(
         assert records == []
         assert len(report.skipped) + report.ignored == 1
         return
+    assert report.files + len(report.skipped) + report.ignored + report.empty >= 1
     lines = text.split("\n")
     seen: set[int] = set()
     for record in records:

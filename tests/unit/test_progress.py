@@ -140,9 +140,8 @@ def test_waiting_ends_with_the_batch(settings: Settings, client: redis.Redis, ba
 
     last = wait(
         batch,
-        EvidenceReader(settings.evidence_log),
+        settings,
         client,
-        settings.batches_dir,
         on_progress=on_progress,
         on_trouble=troubles.append,
         poll_s=0.01,
@@ -157,6 +156,5 @@ def test_waiting_ends_with_the_batch(settings: Settings, client: redis.Redis, ba
 def test_waiting_can_be_stopped(settings: Settings, client: redis.Redis, batch: Batch) -> None:
     """A set event ends the wait at the next look, with the batch as it stands."""
     stop = threading.Event()
-    reader = EvidenceReader(settings.evidence_log)
-    seen = wait(batch, reader, client, settings.batches_dir, on_progress=lambda _: stop.set(), stop=stop, poll_s=0.01)
+    seen = wait(batch, settings, client, on_progress=lambda _: stop.set(), stop=stop, poll_s=0.01)
     assert not seen.finished

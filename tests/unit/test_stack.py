@@ -54,15 +54,17 @@ def test_everything_runs_here_where_nothing_is_configured(settings: Settings) ->
     """The broker starts first and stops last; workers start last, when their models are ready."""
     programs = {program.name: program for program in local_stack(settings)}
     assert set(programs) == {
-        "broker", "model-local", "model-escalation", "writer", "dashboard", "worker-local", "worker-escalation"
+        "broker", "model-local", "model-escalation", "writer", "dashboard", "scheduler", "worker-local",
+        "worker-escalation",
     }  # fmt: skip
     assert [name for name, program in programs.items() if program.order == BROKER] == ["broker"]
     assert {name for name, program in programs.items() if program.order == WORKERS} == {
+        "scheduler",
         "worker-local",
         "worker-escalation",
     }
     assert programs["writer"].before_stop is not None
-    assert not any(programs[name].stop_as_group for name in ("writer", "worker-local", "worker-escalation"))
+    assert not any(programs[name].stop_as_group for name in ("writer", "scheduler", "worker-local", "worker-escalation"))
 
 
 @pytest.mark.parametrize(

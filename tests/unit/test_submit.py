@@ -16,7 +16,6 @@ from broker.evidence_stream import append
 from evidence.reader import EvidenceReader
 from producer import manifest, single
 from producer.cancel import cancel
-from producer.reconcile import LOOK_APART_S, Reconciler
 from producer.submit import Submission, submit
 from replay import identity
 from replay.contracts import EscalationOrder, ReplayTask, State, TaskOptions
@@ -201,66 +200,6 @@ def test_a_single_task_is_a_new_batch_each_time(settings: Settings, client: redi
     first, second = (single.submit_one(line, settings, client=client) for _ in range(2))
     assert first.batch_id != second.batch_id
     assert len(messages(client, Queue.LOCAL)) == 2
-
-
-# --- reconciling -----------------------------------------------------------------------------------------------------
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
-
-
-def test_what_is_missing_twice_is_enqueued_once(settings: Settings, client: redis.Redis) -> None:
-    """A lost message comes back at the second look that is far enough from the first; nothing else moves."""
-    batch = submitted(settings, client).batch
-    clock = Clock()
-    reconciler = Reconciler(batch, EvidenceReader(settings.evidence_log), client, settings.batches_dir, clock=clock)
-    assert reconciler.look() == 0
-    client.rpop(Queue.LOCAL.value)
-    assert reconciler.look() == 0
-    clock.now += LOOK_APART_S - 0.1
-    assert reconciler.look() == 0
-    clock.now += 0.2
-    assert reconciler.look() == 1
-    assert queues.visible_run_ids(client) == {task.run_id for task in batch.tasks}
-    clock.now += 10 * LOOK_APART_S
-    assert reconciler.look() == 0
-
-
-def test_a_message_that_was_only_on_its_way_is_not_doubled(settings: Settings, client: redis.Redis) -> None:
-    """A run that is seen again between two looks starts to count anew."""
-    batch = submitted(settings, client, 1).batch
-    clock = Clock()
-    reconciler = Reconciler(batch, EvidenceReader(settings.evidence_log), client, settings.batches_dir, clock=clock)
-    message = client.rpop(Queue.LOCAL.value)
-    reconciler.look()
-    clock.now += LOOK_APART_S / 2
-    client.rpush(Queue.LOCAL.value, message)  # type: ignore[arg-type]  # bytes, from the line above
-    reconciler.look()
-    client.rpop(Queue.LOCAL.value)
-    clock.now += LOOK_APART_S / 2
-    assert reconciler.look() == 0
-
-
-def test_a_wiped_broker_gets_back_all_that_is_owed(settings: Settings, client: redis.Redis) -> None:
-    """After a broker lost everything, what has not ended is enqueued and the cancellation is told again."""
-    batch = submitted(settings, client).batch
-    record(settings, make_run(batch.tasks[0]))
-    cancel(batch, settings, client)
-    client.flushall()
-    clock = Clock()
-    reconciler = Reconciler(batch, EvidenceReader(settings.evidence_log), client, settings.batches_dir, clock=clock)
-    reconciler.look()
-    clock.now += LOOK_APART_S
-    assert reconciler.look() == 2
-    assert client.sismember(CANCELLED, batch.batch_id)
 
 
 def test_a_message_is_what_a_stock_worker_reads(settings: Settings, client: redis.Redis) -> None:

@@ -23,13 +23,14 @@ from pathlib import Path
 
 from replay.contracts import Record
 from replay.corpus.sources.files import MAX_FILE_BYTES
-from replay.corpus.sources.reading import OnProgress, Reading, read_package, read_tree
+from replay.corpus.sources.reading import RELEASE, OnProgress, Reading, read_package, read_tree
 from replay.corpus.sources.report import BuildReport, Progress, Skipped, Why
 from replay.errors import InputError
 
 __all__ = [
     "MAX_FILE_BYTES",
     "PACKAGE_PREFIX",
+    "RELEASE",
     "BuildReport",
     "OnProgress",
     "Progress",
@@ -43,12 +44,23 @@ __all__ = [
 PACKAGE_PREFIX = "package:"
 
 
-def stream(argument: str, progress: OnProgress | None = None) -> Reading:
+def stream(argument: str, progress: OnProgress | None = None, *, but: Path | None = None) -> Reading:
     """Open what a user names: `package:NAME` for an installed package, or else a directory.
 
+    Args:
+        argument: What the user names.
+        progress: Is told after each file.
+        but: The folder of Replay's own data, which is no source: it is left out of a tree around it.
+
     Raises:
-        InputError: There is no such package or directory, or the package lists no files.
+        InputError: There is no such package or directory, the package lists no files, or the directory is `but` or
+            lies in it.
     """
+    if not argument.strip():
+        raise InputError(
+            "a source is empty: was a variable not set?",
+            hint="Give a directory (`.` for this one), or package:NAME for an installed package.",
+        )
     if argument.startswith(PACKAGE_PREFIX):
         return read_package(argument.removeprefix(PACKAGE_PREFIX).strip(), progress)
     root = Path(argument)
@@ -56,7 +68,12 @@ def stream(argument: str, progress: OnProgress | None = None) -> Reading:
         raise InputError(
             f"{argument!r} is not a directory", hint="Give a directory, or package:NAME for an installed package."
         )
-    return read_tree(root, progress)
+    if but is not None and root.resolve().is_relative_to(but.resolve()):
+        raise InputError(
+            f"{argument!r} is part of Replay's own data, which is no source",
+            hint="Give a directory outside of it, or set REPLAY_DATA_DIR to another one.",
+        )
+    return read_tree(root, progress, but)
 
 
 def read(argument: str) -> tuple[list[Record], BuildReport]:

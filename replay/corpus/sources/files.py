@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import hashlib
 import io
 import os
 import stat
@@ -23,6 +24,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Python knows them; they are for names of hosts and for mail, and some take the square of a file's length.
+_FOR_OTHER_TEXTS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,13 @@ class File:
         path: Relative to the root, with `/`; what records and reports call it.
         at: Where it is, as the system takes it: names are bytes there, whatever the locale.
         describes: For a METADATA file: the package whose long description follows its headers.
+        sha256: What it must hold, where a link led to it; empty where none did.
     """
 
     path: str
     at: bytes
     describes: str = ""
+    sha256: bytes = b""
 
 
 def content(file: File) -> bytes | Skipped:
@@ -59,7 +64,8 @@ def content(file: File) -> bytes | Skipped:
         return Skipped(file.path, f"unreadable: {error.strerror or error}", Why.UNREADABLE)
     if _state(before) != _state(after) or len(held) != after.st_size:
         return Skipped(file.path, "it changed while it was read", Why.CHANGED)
-    return held
+    is_foreign = file.sha256 and hashlib.sha256(held).digest() != file.sha256
+    return Skipped(file.path, "a link to another file than was installed", Why.LINK) if is_foreign else held
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
@@ -89,5 +95,12 @@ def decoded(path: str, held: bytes, *, python: bool) -> str | Skipped:
 
 
 def _declared(held: bytes) -> str:
+    """The encoding that a Python file declares.
+
+    Raises:
+        LookupError: There is none of that name, or it is none that source code is written in.
+    """
     encoding, _ = tokenize.detect_encoding(io.BytesIO(held).readline)
+    if codecs.lookup(encoding).name.replace("_", "-") in _FOR_OTHER_TEXTS:
+        raise LookupError(encoding)
     return encoding

@@ -19,6 +19,8 @@ GITIGNORE = ".gitignore"
 REPLAYIGNORE = ".replayignore"
 EXCLUDE = ".git/info/exclude"
 
+_STARS = re.compile(r"(\\.)|\*{3,}")  # for Git, as many as two
+_CLASS = re.compile(r"\\.|\[(?!\^/\])\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _INSIDE = re.compile(r"/\*\*(/?) *$")
 _ALL = re.compile(r"/?\*\*(/\*+)*/?")  # every file and folder, or every folder
 
@@ -96,13 +98,19 @@ def _patterns(folder: str, content: bytes) -> Iterator[Pattern]:
     for line in content.decode("utf-8-sig", errors="replace").split("\n"):
         written = line.removesuffix("\r")
         # For Git `a/**` and `a/**/` speak of what is inside; pathspec takes the folder itself for inside.
-        written = _INSIDE.sub(r"/**/*\1", written)
+        written = _INSIDE.sub(r"/**/*\1", _STARS.sub(lambda found: found[1] or "**", written))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an odd set of characters in someone's pattern is not our news
                 made = GitIgnoreSpecPattern(written)
-        except ValueError:  # it means nothing: Git passes it over too
+                # For Git no set of characters matches the `/` between two names.
+                regex = re.compile(_CLASS.sub(_within_a_name, made.regex.pattern)) if made.regex else None
+        except (ValueError, re.error):  # it means nothing: Git passes it over too
             continue
-        if made.include is not None and made.regex is not None:
-            body = written.removeprefix("!").rstrip(" ")
-            yield Pattern(made.include, made.regex, folder, by_name="/" not in body[:-1] or bool(_ALL.fullmatch(body)))
+        body = written.removeprefix("!").rstrip(" ")
+        if made.include is not None and regex is not None and body.strip("/"):  # a mere `/` speaks of nothing
+            yield Pattern(made.include, regex, folder, by_name="/" not in body[:-1] or bool(_ALL.fullmatch(body)))
+
+
+def _within_a_name(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith("\\") else f"(?!/){found[0]}"

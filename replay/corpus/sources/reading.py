@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from replay import identity
 from replay.contracts import Record, RecordKind
 from replay.corpus.definitions import Cut
+from replay.corpus.oneline import one_line
 from replay.corpus.passages import PIECE_CHARS, Piece
 from replay.corpus.sources import generated, packages
 from replay.corpus.sources.cutting import Form, Kind, cut, cut_description, form_of, form_of_script
@@ -19,6 +21,11 @@ from replay.corpus.sources.report import BuildReport, Progress, Skipped, Why
 from replay.corpus.sources.walking import Walk, walk
 
 NO_SUFFIX = "no suffix"
+RELEASE = re.compile(r" \d[^\s/]*$")
+"""What follows the name of a package in its origin. A folder whose name ends so has an origin that ends with a `/`."""
+
+ID_DIGITS = 16
+"""Of a million records, two have one id in 10^8 corpora."""
 
 OnProgress = Callable[[Progress], None]
 
@@ -32,6 +39,8 @@ class _Tally:
     bytes: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     excluded: int = 0
+    hidden: int = 0
+    empty: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
     unparsed: list[str] = field(default_factory=list)
 
@@ -41,10 +50,14 @@ class Reading:
 
     Attributes:
         origin: Where the records come from: the name of the folder, or a package with its version.
+        place: What is read, however it was named: the folder without links, or as `origin`.
     """
 
-    def __init__(self, found: Callable[[], Walk], origin: str, progress: OnProgress | None = None) -> None:
+    def __init__(
+        self, found: Callable[[], Walk], origin: str, progress: OnProgress | None = None, place: Path | None = None
+    ) -> None:
         self.origin = origin
+        self.place = place or origin
         self._found = found
         self._progress = progress
         self._tally = _Tally()
@@ -60,6 +73,8 @@ class Reading:
             bytes=tally.bytes,
             skipped=tuple(tally.skipped),
             excluded=tally.excluded,
+            hidden=tally.hidden,
+            empty=tally.empty,
             ignored=tally.unknown.total(),
             unknown=dict(sorted(tally.unknown.items(), key=lambda item: (-item[1], item[0]))),
             unparsed=tuple(tally.unparsed),
@@ -67,7 +82,7 @@ class Reading:
 
     def __iter__(self) -> Iterator[Record]:
         met = self._found()
-        tally = self._tally = _Tally(skipped=list(met.skipped), excluded=met.excluded)
+        tally = self._tally = _Tally(skipped=list(met.skipped), excluded=met.excluded, hidden=met.hidden)
         for number, file in enumerate(met.files, 1):
             records = self._read(file, tally)
             tally.files += bool(records)
@@ -101,7 +116,9 @@ class Reading:
         made = cut_description(file.describes, lines) if file.describes else cut(file.path, form, text, lines)
         if not made.intact:
             tally.unparsed.append(file.path)
-        return [_record(file.path, lines, piece, self.origin) for piece in _short_enough(file, lines, made, tally)]
+        pieces = _short_enough(file, lines, made, tally)
+        tally.empty += not made.pieces
+        return [_record(file.path, lines, piece, self.origin) for piece in pieces]
 
 
 def read_package(name: str, progress: OnProgress | None = None) -> Reading:
@@ -114,11 +131,11 @@ def read_package(name: str, progress: OnProgress | None = None) -> Reading:
     return Reading(lambda: met, origin, progress)
 
 
-def read_tree(root: Path, progress: OnProgress | None = None) -> Reading:
-    """Read a directory tree. Paths start at its root."""
+def read_tree(root: Path, progress: OnProgress | None = None, but: Path | None = None) -> Reading:
+    """Read a directory tree, all but one folder of it. Paths start at its root."""
     resolved = root.resolve()
-    name = os.fsencode(resolved.name).decode(errors="replace")  # no locale shall decide what it is called
-    return Reading(lambda: walk(resolved), name, progress)
+    name = one_line(os.fsencode(resolved.name).decode(errors="replace"))  # no locale shall decide what it is called
+    return Reading(lambda: walk(resolved, but), f"{name}/" if RELEASE.search(name) else name, progress, resolved)
 
 
 def _written_by_a_tool(lines: list[str]) -> str | None:
@@ -139,13 +156,14 @@ def _short_enough(file: File, lines: list[str], made: Cut, tally: _Tally) -> Ite
 
 
 def _record(path: str, lines: list[str], piece: Piece, origin: str) -> Record:
-    text = "\n".join(lines[piece.first - 1 : piece.last])
-    key = identity.digest({"path": path, "text": text, "lines": [piece.first, piece.last]})
+    text, title = "\n".join(lines[piece.first - 1 : piece.last]), one_line(piece.title)
+    # All that is shown of it, and not its origin: what two sources share is one record, which names both.
+    key = identity.digest({"path": path, "title": title, "text": text, "lines": [piece.first, piece.last]})
     return Record(
-        record_id="src_" + key.removeprefix("sha256:")[:12],
+        record_id="src_" + key.removeprefix("sha256:")[:ID_DIGITS],
         kind=RecordKind.SOURCE,
         text=text,
-        title=piece.title,
+        title=title,
         path=path,
         first_line=piece.first,
         last_line=piece.last,

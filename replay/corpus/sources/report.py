@@ -20,7 +20,7 @@ class Why(StrEnum):
     LINK = "symbolic link"
     SPECIAL = "special file"
     LONG_LINE = "line too long"
-    NAME = "name is not UTF-8"
+    NAME = "name cannot be shown"
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class BuildReport:
         bytes: Bytes of the files that were read.
         skipped: What could have given records and did not, each with its reason, in the order of reading.
         excluded: Files and folders that ignore files exclude; an excluded folder counts once, whatever it holds.
+        hidden: Folders that are never entered: hidden ones, caches, environments and Replay's own data.
+        empty: Files that hold nothing to make a record of: blanks, or only closing brackets.
         ignored: Files of other types: images, archives, compiled code.
         unknown: The same by suffix, the most frequent first.
         unparsed: Files with syntax that their grammar does not know; their intact definitions were cut all the same.
@@ -60,6 +62,8 @@ class BuildReport:
     bytes: int = 0
     skipped: tuple[Skipped, ...] = ()
     excluded: int = 0
+    hidden: int = 0
+    empty: int = 0
     ignored: int = 0
     unknown: Mapping[str, int] = field(default_factory=dict)
     unparsed: tuple[str, ...] = ()

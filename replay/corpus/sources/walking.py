@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from replay.corpus.oneline import is_one_line
 from replay.corpus.sources.files import File, content
 from replay.corpus.sources.ignoring import EXCLUDE, GITIGNORE, REPLAYIGNORE, Rules
 from replay.corpus.sources.report import Skipped, Why
@@ -26,17 +27,25 @@ class Walk:
         files: Files to read, the files of a folder before its subfolders, each by code point.
         skipped: What cannot be read: links, folders that cannot be opened, names that are no text.
         excluded: Files and folders that ignore files leave out.
+        hidden: Folders that are never entered.
     """
 
     root: bytes
     files: list[File] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     excluded: int = 0
+    hidden: int = 0
 
 
-def walk(root: Path) -> Walk:
-    """Walk a tree, without hidden folders, caches, environments and what its ignore files leave out."""
+def walk(root: Path, but: Path | None = None) -> Walk:
+    """Walk a tree, without hidden folders, caches, environments and what its ignore files leave out.
+
+    Args:
+        root: The tree.
+        but: A folder that is not entered wherever it lies: a corpus that read itself would never be finished.
+    """
     met = Walk(os.path.realpath(os.fsencode(root)))
+    own = os.path.realpath(os.fsencode(but)) if but else b""
     waiting = [("", _rules_above(met))]
     while waiting:
         folder, rules = waiting.pop()
@@ -46,7 +55,8 @@ def walk(root: Path) -> Walk:
         except OSError as error:
             met.skipped.append(Skipped(folder or ".", f"unreadable: {error.strerror or error}", Why.UNREADABLE))
             continue
-        if folder and any(entry.name in _MARKS for entry in entries):
+        if folder and (_at(met.root, folder) == own or any(entry.name in _MARKS for entry in entries)):
+            met.hidden += 1
             continue
         rules = _rules_of(met, folder, rules)
         inner = [(path, rules) for path in _enter(met, folder, entries, rules)]
@@ -62,12 +72,16 @@ def _enter(met: Walk, folder: str, entries: Iterable[os.DirEntry[bytes]], rules:
         if name.encode() != entry.name:
             met.skipped.append(Skipped(path, "its name is not UTF-8", Why.NAME))
             continue
+        if not is_one_line(name):
+            met.skipped.append(Skipped(ascii(path)[1:-1], "its name has control characters", Why.NAME))
+            continue
         try:
             is_folder = entry.is_dir(follow_symlinks=False)
         except OSError as error:
             met.skipped.append(Skipped(path, f"unreadable: {error.strerror or error}", Why.UNREADABLE))
             continue
         if is_folder and (name.startswith(".") or name in _CACHES):
+            met.hidden += 1
             continue
         if rules.excludes(path, folder=is_folder):
             met.excluded += 1
@@ -86,7 +100,7 @@ def _target(met: Walk, link: bytes) -> str:
     except OSError:
         return "it leads nowhere"
     if target == met.root or target.startswith(met.root.rstrip(b"/") + b"/"):
-        return "it stays in the tree, where its target is read itself"
+        return "it stays in the tree"
     return "it leaves the tree"
 
 

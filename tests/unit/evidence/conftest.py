@@ -32,6 +32,8 @@ class Kernel:
                 "fsync", lambda: None, b"", fd
             ),  # durability is the disk's affair, not this test's
             ftruncate=lambda fd, size: self._call("ftruncate", lambda: os.ftruncate(fd, size), b"", fd),
+            rename=lambda old, new: self._call("rename", lambda: old.rename(new), b"", -1),
+            link=lambda old, new: self._call("link", lambda: os.link(old, new), b"", -1),
         )
 
     def _call(self, name: str, call: Callable[[], Any], data: bytes, fd: int) -> Any:

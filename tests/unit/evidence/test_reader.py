@@ -110,7 +110,7 @@ def test_follow_sees_what_is_appended(path: Path, run_record: Make) -> None:
     with EvidenceLog.open(path) as log:
         log.append([run_record(1)])
         stop = Event()
-        from_the_end = EvidenceReader(path)._end()
+        from_the_end = EvidenceReader(path).end()
         following = EvidenceReader(path).follow(0, poll_s=0.001, stop=stop)
         assert next(following).record["id"] == "att_1"
         log.append([run_record(2), run_record(3)])

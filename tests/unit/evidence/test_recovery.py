@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from evidence.checkpoints import checkpoints_path
 from evidence.commit import Outcome
 from evidence.format import encode
 from evidence.index import Index, index_path
@@ -122,12 +123,18 @@ def test_two_records_with_one_id_are_refused(path: Path, run_record: Make) -> No
 
 
 def test_another_log_in_the_place_of_the_indexed_one(path: Path, tmp_path: Path, run_record: Make) -> None:
-    """A sound log that is not the indexed one is indexed anew, and says itself what the index had known."""
+    """A sound log that is not the indexed one is indexed anew, and says itself what the index had known.
+
+    It is refused first, as it does not extend the checkpoint; whoever moves that away has decided.
+    """
     _written(path, [run_record(n) for n in range(3)])
     known = verify(path).head
     other = tmp_path / "other.jsonl"
     _written(other, [run_record(n) for n in range(10, 19)])
     shutil.copy(other, path)
+    with pytest.raises(EvidenceDamaged, match="does not extend its last checkpoint"):
+        EvidenceLog.open(path)
+    checkpoints_path(path).unlink()
     with EvidenceLog.open(path) as log:
         assert log.recovered is not None
         assert log.recovered.indexed is not None
@@ -136,9 +143,14 @@ def test_another_log_in_the_place_of_the_indexed_one(path: Path, tmp_path: Path,
 
 
 def test_a_log_that_was_removed(path: Path, run_record: Make) -> None:
-    """A log that is gone begins anew, and its first line says what the index had known."""
+    """A log that is gone is missed; without its checkpoints it begins anew, and says first what the index had known."""
     _written(path, [run_record(n) for n in range(3)])
     path.unlink()
+    with pytest.raises(EvidenceDamaged, match="it had 3 records") as raised:
+        EvidenceLog.open(path)
+    assert raised.value.hint
+    assert not path.exists()
+    checkpoints_path(path).unlink()
     with EvidenceLog.open(path) as log:
         assert log.recovered is not None
         assert log.recovered.offset == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from evidence.checkpoints import checkpoints_path
 from evidence.format import NO_HASH, encode
 from evidence.index import index_path
 from evidence.log import EvidenceLog
@@ -31,7 +33,8 @@ def _chained(records: list[dict[str, Any]]) -> bytes:
 
 def test_no_log_is_an_empty_log(path: Path) -> None:
     """A log that does not exist yet is sound and empty."""
-    assert verify(path) == Report(0, 0, NO_HASH, None, 0, IndexState.MISSING)
+    empty = hashlib.sha256().hexdigest()
+    assert verify(path) == Report(0, 0, NO_HASH, None, 0, IndexState.MISSING, empty, 0, 0, 0, 0, 0)
 
 
 def test_every_flipped_byte_is_noticed(path: Path, tmp_path: Path, run_record: Make) -> None:
@@ -74,6 +77,7 @@ def test_a_shorter_log_than_the_index_knows(path: Path, run_record: Make) -> Non
     report = verify(path)
     assert (report.fault is not None, report.index) == (True, IndexState.DISAGREES)
     index_path(path).unlink()
+    checkpoints_path(path).unlink()
     assert verify(path).ok
 
 
@@ -83,7 +87,8 @@ def test_a_rewritten_log_disagrees_with_the_index(path: Path, run_record: Make) 
     path.write_bytes(_chained([run_record(1), run_record(2, state="rejected"), run_record(3)]))
     report = verify(path)
     assert report.index is IndexState.DISAGREES
-    assert report.fault == Fault(data.index(b"\n") + 1, 2, "the record that the index has as number 2, att_2")
+    at = data.index(b"\n") + 1
+    assert report.fault == Fault(str(path), at, 2, "the record that the index has as number 2, att_2")
 
 
 def test_an_altered_index_disagrees(path: Path, run_record: Make) -> None:
