@@ -14,6 +14,7 @@ from replay.corpus.tokens import query_tokens, tokens
 from replay.gate.alignment import align
 from replay.gate.blocking import blocking, signs
 from replay.gate.case import Case
+from replay.gate.lexicon import without_default
 from replay.gate.opposites import opposite
 from replay.gate.reading import read
 from replay.gate.spans import Span, head
@@ -33,6 +34,7 @@ _RELATION = re.compile(
 )
 _ERROR = re.compile(r"(?:Error|Exception|Warning|Failure|Fault)$")
 _INDEFINITE = re.compile(r"(?:^|:\s)an?\s", re.IGNORECASE)
+_THOUSANDFOLD = re.compile(r"\*\s*1_?000$|^1_?000\s*\*")
 _MILLISECONDS = re.compile(r"\d\s*(?:ms|milliseconds?)\b", re.IGNORECASE)
 # From how many common words on, and from which share of the task's, a claim answers the task in the task's own words.
 _SHARED = 2
@@ -232,7 +234,7 @@ def fail_is_shown(case: Case) -> list[Reason]:
 
 def relation_is_equality(case: Case) -> list[Reason]:
     """Two values can be compared for being one; a claim that denies, or says more or less than, needs other reading."""
-    relation = _RELATION.search(case.task.text)
+    relation = _RELATION.search(without_default(case.task.text))
     if case.answer.verdict is Ruling.UNSURE or relation is None:
         return []
     return [
@@ -252,6 +254,8 @@ def unit_is_known(case: Case) -> list[Reason]:
         if expected.kind != "number" or not _MILLISECONDS.search(expected.text) or _UNITS.search(found.text):
             continue
         in_seconds = min(expected.forms, key=lambda form: float(form.partition(":")[2]))
+        if _THOUSANDFOLD.search(found.text):
+            continue  # seconds, written out in milliseconds
         if in_seconds not in found.forms and not any(_MILLI.search(span.context) for span in case.spans(finding)):
             reasons.append(
                 Reason(

@@ -17,7 +17,7 @@ from replay import values
 from replay.contracts import Finding, Reason, Ruling
 from replay.corpus.tokens import query_tokens, tokens
 from replay.gate.case import Case, Span
-from replay.gate.lexicon import canonical
+from replay.gate.lexicon import canonical, without_default
 from replay.gate.standing import definitions, is_argument, is_conditional, is_example, is_test
 from replay.statements import names_given, stated
 
@@ -30,6 +30,8 @@ _FUNCTION_WORDS = frozenset(
     those through turn two under unless until up use while who will
     """.split()  # noqa: SIM905  as in `replay.corpus.tokens`
 )
+# What sort of thing a claim calls its subject; the line that gives the value seldom says so.
+_KINDS = frozenset("argument attribute class constant field function keyword method option parameter setting".split())  # noqa: SIM905  as above
 _LISTS = re.compile(
     r"\b(?:can be|one of|any of|either|possible values|choices|options are|such as|e\.g\.|for example)\b", re.IGNORECASE
 )
@@ -322,10 +324,12 @@ def _subject(case: Case) -> dict[str, float]:
     """The task's tokens without its values, each with its weight."""
     spoken = [value.text for value in values.asserted(case.task.text) if value.kind != "word"]
     expected = [finding.expected or "" for finding in case.answer.findings]
-    asked = query_tokens(case.task.text) - tokens(" ".join([*spoken, *expected]))
+    asked = query_tokens(without_default(case.task.text)) - tokens(" ".join([*spoken, *expected]))
     # The parts of a compound are tokens of their own; the whole would count them twice.
     words = {
-        token for token in asked if not (token in _FUNCTION_WORDS or len(token) < 2 or "_" in token or "." in token)
+        token
+        for token in asked
+        if not (token in _FUNCTION_WORDS or token in _KINDS or len(token) < 2 or "_" in token or "." in token)
     }
     records = case.record_tokens
     weights = {}

@@ -6,6 +6,7 @@ synonym that is missing costs little: one replaced word is tolerated. Changing a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -342,6 +343,26 @@ def _phrase_table() -> dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]]:
 
 PHRASES = _phrase_table()
 PHRASE_STARTS = frozenset((first, rest[0]) for first, phrases in PHRASES.items() for rest, _ in phrases)
+
+
+_SAYS_DEFAULT = re.compile(
+    r"""\b(?:
+        out\ of\ the\ box | by\ default
+      | (?:unless|until)\ (?:something\ else\ is\ (?:given|set|said)
+          | (?:it\ is\ |they\ are\ )?(?:told|configured|overridden)(?:\ otherwise)?
+          | otherwise\ (?:specified|configured|given|set) | specified\ otherwise
+          | (?:the\ )?\w+\ (?:says|say)\ otherwise)
+      | (?:where|when|if)\ (?:nothing|none|no\ \w+|not)\ (?:is\ |are\ )?(?:given|set|said|specified|configured)
+      | (?:where|when|if)\ the\ environment\ does\ not\ set\ it
+      | is\ what | starts?\ with
+    )\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def without_default(text: str) -> str:
+    """A claim without the words by which it says that it speaks of a default; they are no part of its subject."""
+    return _SAYS_DEFAULT.sub(" ", text)
 
 
 # Elsewhere `'s` makes a possessive.

@@ -232,7 +232,10 @@ def _agree(comparison: Comparison, part: Part, atom: Atom, other: Atom) -> bool:
 def _seconds_agree(comparison: Comparison, part: Part, atom: Atom, bare: Atom) -> bool:
     """May a bare number of the source be said with this unit? As seconds, or as milliseconds where it says so."""
     context = " ".join([comparison.source.text[:2000], *(span.names for span in comparison.spans)])
-    if _counted(part.source, bare) or not _TIMED.search(context):
+    if counted := _counted(part.source, bare):
+        # `timeout = 30  # seconds` has its unit behind the code.
+        return values.parse(f"{bare.text} {counted.text}").same(values.parse(atom.text))
+    if not _TIMED.search(context):
         return False
     if atom.key.partition(":")[2] == bare.key.partition(":")[2]:
         return True
