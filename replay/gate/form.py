@@ -213,9 +213,10 @@ def _gist(finding: Finding, case: Case) -> tuple[object, ...]:
     if case.is_verbatim(finding):
         return tuple((cite.record_id, cite.quote) for cite in finding.cites)
     names = frozenset(atom.key for span in case.spans(finding) for atom in read(span.names).atoms)
-    return tuple(atom.key for atom in read(finding.claim).atoms if atom.is_content and atom.key not in names) or (
-        finding.claim,
-    )
+    said = [atom for atom in read(finding.claim).atoms if atom.is_content and atom.key not in names]
+    if all(atom.kind == "number" for atom in said):
+        return (finding.claim,)  # no more than the lines at which it stands
+    return tuple(atom.key for atom in said)
 
 
 def _loop(comparison: Comparison, most: int) -> str | None:
