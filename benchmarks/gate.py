@@ -33,7 +33,9 @@ def measure(run: Run) -> Iterator[Metric]:
 
 def _suite(run: Run) -> Iterator[Metric]:
     per_class = run.count(100, 10)
-    scoring, long, short = Scoring(), [], []
+    scoring = Scoring()
+    long: list[float] = []
+    short: list[float] = []
     for case in cases(list(splits.records("heldout")), seed=SEED, per_class=per_class):
         task = _task(case)
         began = time.perf_counter()

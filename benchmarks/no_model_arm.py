@@ -1,9 +1,11 @@
 """The arm without a model: the first line that retrieval offers and the first value in it, judged by the same gate.
 
 A model tier earns its place by beating this. Measured on the audit tasks, on whose results the gate's thresholds were
-chosen, and on the exemplars of the playbook as claims, which were not looked at for it.
+chosen, and on the exemplars of the playbook as claims, which were not looked at for it. With --all also on the claims
+of data/retrieval that were generated from 32 packages, over the corpus of all of them: those held out are the ones to
+believe.
 
-    python benchmarks/no_model_arm.py [--json]
+    python -m benchmarks.no_model_arm [--all] [--json]
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import line_recall
+from cli import samples
 from replay import identity
 from replay.contracts import ReplayTask, Ruling, State
 from replay.corpus import snapshot, sources
@@ -77,6 +81,15 @@ def playbook_claims() -> list[Known]:
     return found
 
 
+def generated_claims(*, held_out: bool) -> list[Known]:
+    """The claims that were made from the sources; their deciding line may stand several times."""
+    return [
+        Known(query.query_id, query.text, (), Ruling(query.verdict), query.path, query.pattern)
+        for query in line_recall.claims(frozenset(["generated"]))
+        if query.held_out is held_out
+    ]
+
+
 def measure(name: str, claims: list[Known], retriever: SnapshotRetriever) -> Arm:
     """Judge the top line of each claim."""
     right = on_line = wrong = 0
@@ -107,6 +120,7 @@ def main() -> None:
     """Build the corpus in a temporary place, measure both sets, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--all", action="store_true", help="also the generated claims, over 32 packages")
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         records = [record for package in PACKAGES for record in sources.read(package)[0]]
@@ -115,6 +129,13 @@ def main() -> None:
             measure("audit tasks", audit_tasks(), retriever),
             measure("playbook exemplars", playbook_claims(), retriever),
         ]
+        if options.all:
+            built = line_recall.build(Path(folder) / "all", samples.RETRIEVAL_PACKAGES)
+            retriever = SnapshotRetriever(built, Settings())
+            arms += [
+                measure(f"generated, {name}", generated_claims(held_out=held_out), retriever)
+                for name, held_out in (("looked at", False), ("held out", True))
+            ]
     if options.json:
         print(json.dumps([asdict(arm) for arm in arms], indent=2))
         return
