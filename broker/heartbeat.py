@@ -20,7 +20,7 @@ class Heartbeat:
 
     Attributes:
         worker: Its name, unique among all workers.
-        role: `local`, `escalation` or `writer`.
+        role: `local`, `escalation`, `writer` or `scheduler`.
         host: Host name.
         pid: Process id of the parent process.
         concurrency: Tasks that it works on at once.

@@ -168,12 +168,13 @@ class Writer:
             raise LeaseLost
         self._pulse.beat_if_due()
         entries = self._read(stop_event)
-        if not entries:
-            return
         bodies = [_body(entry) for entry in entries if entry.record]
         # This process, or its whole machine, may have stood still since it read: then another one has the lease.
         if not self._lease.holds():
             raise LeaseLost
+        if not entries:
+            self._log.checkpoint_if_due()
+            return
         # Dies before or in this: nothing is acknowledged, all of it is read again.
         self._log.append_prepared(bodies)
         # Dies here: it is in the log and still pending; it is read again, and the log finds each record by its id.
