@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -53,6 +54,14 @@ class _Console(Console):
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Say so, where rich would end the process and take away stdout, whichever of the two it was.
+
+        Raises:
+            BrokenPipeError: Always.
+        """
+        raise BrokenPipeError(errno.EPIPE, "nobody reads this any more")
 
     def render_str(self, text: str, **options: Any) -> Text:
         """The text of a line or a cell, as it will be measured and shown."""

@@ -176,7 +176,7 @@ def _wire(report: BuildReport) -> dict[str, Any]:
 
 
 def _print_reports(reports: Sequence[BuildReport], *, verbose: bool) -> None:
-    table = Table("source", "files", "records", "skipped", "excluded", "not entered", "empty", "other files")
+    table = Table("source", "files", "records", "skipped", "excluded", "hidden", "empty", "other")
     for report in reports:
         left_out = (len(report.skipped), report.excluded, report.hidden, report.empty, report.ignored)
         table.add_row(report.origin, *(f"{count:,}" for count in (report.files, report.records, *left_out)))

@@ -19,7 +19,7 @@ from cli.results import print_results
 from cli.submit import print_submission, wait_for
 from evidence import verify
 from evidence.reader import EvidenceReader
-from producer import intake, manifest
+from producer import intake, manifest, reconcile
 from producer.intake import Intake
 from producer.manifest import Batch
 from producer.submit import submit
@@ -83,8 +83,7 @@ def _ended(settings: Settings, taken: Intake, nonce: Path) -> bool:
     planned = manifest.plan(taken.lines, source=taken.source, corpus_version=None, created_at="", nonce=_read(nonce))
     if not manifest.exists(settings.batches_dir, planned.batch_id):
         return False
-    done = EvidenceReader(settings.evidence_log).terminal_ids(planned.batch_id)
-    return len(done) == len(planned.tasks)
+    return not reconcile.owes(planned.batch_id, settings, EvidenceReader(settings.evidence_log))
 
 
 def _build_corpus(settings: Settings) -> None:

@@ -28,6 +28,11 @@ def refused(corpus_dir: Path, version: str) -> CorpusError | None:
     return CorpusError(f"the corpus in {corpus_dir} has the layout of an earlier Replay ({path})", hint=_HINT)
 
 
+def versions(corpus_dir: Path) -> list[str]:
+    """The versions in the earlier layout that are there, by name."""
+    return sorted(path.stem for path in (corpus_dir / "snapshots").glob("corpus_*.jsonl"))
+
+
 def records(corpus_dir: Path, version: str) -> Iterator[Record]:
     """The records of a version in the earlier layout, once its bytes are known to be those that were written.
 

@@ -148,6 +148,11 @@ def pointed(corpus_dir: Path) -> str | None:
     except FileNotFoundError:
         if versions(corpus_dir) and unfinished(corpus_dir) is None:
             raise CorpusError(f"corpus pointer {pointer} is not there, and versions are", hint=USE_HINT) from None
+        if not versions(corpus_dir) and (before := earlier.versions(corpus_dir)):
+            raise CorpusError(
+                f"corpus pointer {pointer} is not there, and versions of an earlier layout are",
+                hint=f"Write the name of one of them into it: {', '.join(before[:3])}",
+            ) from None
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"corpus pointer {pointer} cannot be read: {error}", hint=USE_HINT) from error

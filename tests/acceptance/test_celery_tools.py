@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_a_stock_producer_reaches_our_worker(data_dir: Path, broker_url: str, br
 def test_a_local_worker_without_a_corpus_refuses_to_start(data_dir: Path, broker_url: str) -> None:
     """Both ways to start it end at once with a hint and without a traceback."""
     with ScriptedModel() as model, Stack(data_dir, broker_url=broker_url, base_url=model.base_url) as stack:
-        (stack.settings.corpus_dir / "current").unlink()
+        shutil.rmtree(stack.settings.corpus_dir)
         plain = stack.start([*CELERY, "worker", "-Q", Queue.LOCAL])
         assert plain.wait(30) != 0
         assert "corpus build" in plain.output

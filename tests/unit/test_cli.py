@@ -87,7 +87,7 @@ def test_an_error_is_told_as_it_is(typed: Typed) -> None:
 
 def test_a_note_is_told_as_it_is(settings: Settings, typed: Typed) -> None:
     """Progress names what it works on."""
-    source = settings.data_dir / r"x\[/red] y"
+    source = settings.data_dir.parent / r"x\[/red] y"
     source.mkdir(parents=True)
     (source / "channel.py").write_text("visibility_timeout = 3600\n")
     code, printed, told = typed("corpus", "build", source)

@@ -83,6 +83,11 @@ CHANGES: dict[str, tuple[Change, Change]] = {
         begun,
         lambda folder: snapshot.replace_origins([passage("u")], folder, lambda _: True),
     ),
+    "add of both": (
+        begun,
+        lambda folder: snapshot.grow([passage("u"), passage("s", origin="vine")], [note("d")], folder, lambda _: False),
+    ),
+    "use": (begun, lambda folder: snapshot.use(folder, snapshot.history(folder)[0].version)),
     "compact": (begun, lambda folder: snapshot.compact(folder, whole=True)),
 }
 
@@ -107,7 +112,7 @@ def crashed(change: Change, folder: Path, crash: Crash) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", ["first write", "add that replaces", "build", "compact"])
+@pytest.mark.parametrize("name", ["first write", "add that replaces", "add of both", "build", "compact"])
 def test_a_crash_at_any_commit_point_leaves_the_old_or_the_new_version(tmp_path: Path, name: str) -> None:
     """Before the pointer is swapped all is as it was, after it all is new; the change, made again, then succeeds."""
     prepare, change = CHANGES[name]

@@ -86,7 +86,7 @@ def test_a_file_of_another_length_is_refused_by_name(tmp_path: Path, damage: Cal
         damage(path, good)
         if path.name == "current":
             assert len(snapshot.load(tmp_path, written.version)) == 6
-        if path.name == "current" and path.read_bytes() == good[:-1]:
+        if path.name == "current" and path.exists() and path.read_bytes() == good[:-1]:
             assert len(snapshot.load(tmp_path)) == 6  # as an editor may leave it, without a line end
         else:
             refused(tmp_path, path)

@@ -226,6 +226,19 @@ def test_importing_again_changes_nothing(given_: tuple[list[Record], list[Record
     assert twice.records == once.records
 
 
+@settings(deadline=None, max_examples=60)
+@given(given_=imports(), later=imports())
+def test_nobody_is_credited_with_a_record_that_is_there(
+    given_: tuple[list[Record], list[Record]], later: tuple[list[Record], list[Record]]
+) -> None:
+    """Whatever is imported in whatever order, a record stands for itself or is merged into another, never both."""
+    held = Listed(given_[1])
+    for batch in (given_[0], *later):
+        held = held.after(merge_near_duplicates(batch, held))
+    for one in held.records.values():
+        assert {name.partition("/")[2] for name in one.also}.isdisjoint(held.records.keys() - {one.record_id})
+
+
 def test_the_record_of_the_corpus_is_kept() -> None:
     """Also where a new one has a smaller id and is nearer to the text."""
     held = Listed([record("z", LONG)])

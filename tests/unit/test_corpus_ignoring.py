@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from replay.corpus import sources
+from replay.corpus.sources.walking import walk
 
 FILES = ("a.py", "build/a.py", "build/keep.py", "src/a.py", "src/build/a.py", "src/deep/a.py", "src/deep/b.py", "#b.py")
 
@@ -47,6 +51,13 @@ def left_out(root: Path) -> list[str]:
         ("*\n!*/\n!b.py", [path for path in FILES if path != "src/deep/b.py"]),
         ("/*\n!/build/", ["#b.py", "a.py", "src/a.py", "src/build/a.py", "src/deep/a.py", "src/deep/b.py"]),
         ("[!a].py", ["src/deep/b.py"]),
+        ("sr[!x][!x]", []),
+        ("sr[^x][+-9]", []),
+        ("buil[!x]\n", ["build/a.py", "build/keep.py", "src/build/a.py"]),
+        ("***/deep/", ["src/deep/a.py", "src/deep/b.py"]),
+        ("\\***.py", []),
+        ("deep\n!/\n", ["src/deep/a.py", "src/deep/b.py"]),
+        ("[z-a]\n/a.py\n", ["a.py"]),
         ("# a.py\n\n   \n!\n", []),
         ("\\#b.py", ["#b.py"]),
         ("/a.py\r\n/build/\r\n", ["a.py", "build/a.py", "build/keep.py"]),
@@ -123,3 +134,60 @@ def test_an_ignore_file_that_is_a_link_is_not_obeyed(tmp_path: Path) -> None:
     assert left_out(root) == []
     reasons = [skipped.reason for skipped in sources.read(str(root))[1].skipped]
     assert any(reason.startswith("ignore file not obeyed") for reason in reasons)
+
+
+PIECES = [
+    "*",
+    "**",
+    "?",
+    "/",
+    "a",
+    "b",
+    ".py",
+    "[ab]",
+    "[!a]",
+    "[^b]",
+    "[+-9]",
+    "!",
+    "\\!n",
+    "\\#h",
+    "a/",
+    "**/",
+    "/**",
+]
+PIECES += ["[a-b]", " ", "[[]", "[]z]", "[z]", "***", "[z-a]", "[", "d "]
+NAMES = ["a.py", "b.py", "ab.py", "!n.py", "#h.py", "[z].py", "d .py"]
+
+
+def pattern(choice: random.Random) -> str:
+    """A pattern of a few pieces, but for what Git itself does not read the same way twice.
+
+    Of `x**/` it compares an address with one of another text; and an escaped `/` is none for it.
+    """
+    while True:
+        made = "".join(choice.choices(PIECES, k=choice.randint(1, 4)))
+        bare = made.replace("***", "**").replace("****", "**")
+        if "**/" not in bare.removeprefix("!").removeprefix("/").removeprefix("**/") and "\\/" not in made:
+            return made
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="what Git lists is compared with")
+def test_any_patterns_mean_what_they_mean_to_git(tmp_path: Path) -> None:
+    """Random ignore files at three depths leave out what they leave out of Git's own list."""
+    git = str(shutil.which("git"))
+    subprocess.run([git, "init", "-q", tmp_path], check=True)
+    for folder in ("", "a", "b", "d ", "a/b", "b/a"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in NAMES:
+            (tmp_path / folder / name).write_text("x = 1\n", encoding="utf-8")
+    choice = random.Random(5)  # noqa: S311  a test's choice
+    for _ in range(150):
+        written = {}
+        for path in (".gitignore", "a/.gitignore", "a/b/.gitignore"):
+            lines = [pattern(choice) for _ in range(choice.randint(0 if "/" in path else 1, 3))]
+            written[path] = "".join(f"{line}\n" for line in lines)
+            (tmp_path / path).write_text(written[path], encoding="utf-8")
+        command = [git, "-C", str(tmp_path), "ls-files", "--others", "--exclude-standard", "-z"]
+        listed = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
+        expected = {path for path in listed if path.endswith(".py")}
+        assert {file.path for file in walk(tmp_path).files if file.path.endswith(".py")} == expected, written

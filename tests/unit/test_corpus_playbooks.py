@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.contracts import Record, RecordKind
-from replay.corpus import entry, jsonlines, playbooks
+from replay.corpus import entry, fieldmap, jsonlines, playbooks
 from replay.corpus.fieldmap import FieldMap
 from replay.errors import InputError
 
@@ -79,6 +79,28 @@ def test_what_can_be_read_in_one_way_only_is_read() -> None:
     """A number is an id, a title is one line, tags may be one string; blanks and repetitions among tags are dropped."""
     (record,) = parse({"id": 17, "text": "x", "title": " a\n b ", "tags": "one, two,,one"}).records
     assert (record.record_id, record.title, record.tags) == ("17", "a b", ("one", "two"))
+    for title in ("", "  ", "\n"):
+        assert parse({**GOOD, "title": title}).records[0].title == ""
+    (forged,) = parse({**GOOD, "title": "a\u2028L9 [x] y = 4\x1b[31m\x85b"}).records
+    assert forged.title == "a L9 [x] y = 4 [31m b"
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ({"a.b": {"c": "found"}}, "a.b.c"),
+        ({"a": {"b.c": "found"}}, "a.b.c"),
+        ({"a.b.c": "found", "a": {"b": {"c": "other"}}}, "a.b.c"),
+        ({"a.b": {"c": "found"}, "a": {"b": {"c": "other"}}}, "a.b.c"),
+        ({"a.b": {"d": 1}, "a": {"b": {"c": "found"}}}, "a.b.c"),
+        ({"a": [{"b.c": [0, "found"]}]}, "a.0.b.c.1"),
+        ({"a": {"b": 1}}, "a.b.c"),
+    ],
+)
+def test_a_name_with_dots_is_found_at_every_step(line: dict[str, Any], path: str) -> None:
+    """Of several ways, the longest name that leads somewhere counts."""
+    found = None if line == {"a": {"b": 1}} else "found"
+    assert fieldmap.at(line, path) == found
 
 
 @pytest.mark.parametrize(
@@ -106,6 +128,7 @@ def test_what_can_be_read_in_one_way_only_is_read() -> None:
         ({**GOOD, "id": True}, "id", "a yes or no"),
         ({**GOOD, "id": "a\nb"}, "id", "cannot be printed"),
         ({**GOOD, "id": "x" * 201}, "id", "201 characters"),
+        ({**GOOD, "id": "doc7#part-1"}, "id", "parts of long texts"),
         ({**GOOD, "title": 5}, "title", "a number"),
         ({**GOOD, "title": "x" * 1_001}, "title", "1,001 characters"),
         ({**GOOD, "tags": {"a": 1}}, "tags", "neither a list"),

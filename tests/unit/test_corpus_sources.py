@@ -167,11 +167,11 @@ def test_an_installed_package_is_read_with_its_description() -> None:
 def test_an_installation_of_links_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some installers link the files to a cache of theirs; a link to anything but what was installed is not read."""
     (tmp_path / "cache").mkdir()
-    write(tmp_path / "cache", a_py="x = 1\n", secret_py="KEY = 'sk-1'\n")
+    write(tmp_path / "cache", a_py="x = 1\n", foreign_py="KEY = 1\n")
     (tmp_path / "site" / "linked").mkdir(parents=True)
     (tmp_path / "site" / "linked" / "a.py").symlink_to(tmp_path / "cache" / "a.py")
     for name in ("b.py", "c.py"):
-        (tmp_path / "site" / "linked" / name).symlink_to(tmp_path / "cache" / "secret.py")
+        (tmp_path / "site" / "linked" / name).symlink_to(tmp_path / "cache" / "foreign.py")
     info = tmp_path / "site" / "linked-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: linked\nVersion: 1.0\n\nText.\n", encoding="utf-8")
