@@ -112,7 +112,8 @@ class Record(Message):
     also: tuple[str, ...] = Field(
         (),
         exclude_if=lambda also: not also,
-        description="ORIGIN/ID of near-duplicates that were merged into this record, the first 32 by name.",
+        description="ORIGIN/ID of near-duplicates that were merged into this record, the first 32 by name; of a source "
+        "passage, ORIGIN/ID of the other sources that have it, all of them.",
     )
 
 

@@ -8,6 +8,7 @@ task give the same prompt.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,10 @@ Reply with one JSON object and nothing else. In findings:
 - found: the value written there.
 - expected: the value that the claim states.
 Found and expected may differ: claims can be false."""
+
+
+# What a line of a file may hold and a reader of the prompt may take for the beginning of another line.
+_BREAKS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ def _evidence_part(bundle: Bundle) -> list[str]:
 
 
 def _shown(line: EvidenceLine, record: Record) -> str:
-    return f"{line.line_id} [{record.title or record.path or record.record_id}] {line.text}"
+    text = _BREAKS.sub(" ", line.text)
+    return f"{line.line_id} [{record.title or record.path or record.record_id}] {text}"
 
 
 def _task_part(task: ReplayTask, reasons: tuple[Reason, ...]) -> str:
