@@ -27,7 +27,7 @@ def up(
     only: Annotated[list[str] | None, typer.Argument(help="Programs to start; by default all.")] = None,
     as_json: console.AsJson = False,
 ) -> None:
-    """Start the local stack under supervision: broker, model servers, workers, writer, dashboard.
+    """Start the local stack under supervision: broker, model servers, workers, writer, scheduler, dashboard.
 
     What is configured to run elsewhere (REPLAY_BROKER_URL, REPLAY_BASE_URL) is not started. A program that crashes is
     started again. Logs lie in data/logs.

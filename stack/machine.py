@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from broker import embedded
+from broker.signing import Keyring
 from evidence.lock import lock_path
 from replay.contracts import Tier
 from replay.corpus import snapshot
@@ -144,6 +145,7 @@ def keys(settings: Settings) -> Iterator[Finding]:
             key = getattr(settings, field)
             is_set = key is not None and bool(key.get_secret_value().strip())
             yield ok(f"REPLAY_{field.upper()}", "set" if is_set else "not set")
+    Keyring.of(settings)  # raises where it is set and is none
 
 
 def _room(name: str, folder: Path, wanted: int) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from broker.signing import Keyring
 from replay.contracts import Tier
 from replay.corpus import snapshot
 from replay.errors import ModelFileError
@@ -16,11 +17,13 @@ def check_needs(settings: Settings, wanted: Collection[str]) -> None:
     """Look for the model files and the corpus that these programs need, and for settings that would stop them.
 
     Raises:
-        ConfigurationError: A model's endpoint or key is missing or cannot be used, or the gate has no such rule.
+        ConfigurationError: A model's endpoint or key is missing or cannot be used, the gate has no such rule, or
+            the key of messages is none.
         CorpusError: There is no corpus for the local worker.
         ModelFileError: The file of an embedded model is not here.
     """
     gate_without(settings.gate_rules_off)
+    Keyring.of(settings)
     for tier in Tier:
         name = routing.embedded_model(tier, settings)
         if name is not None and f"model-{tier}" in wanted:

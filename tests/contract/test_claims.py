@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -21,7 +25,7 @@ from broker.claims import (
     index_key,
     unacked_key,
 )
-from broker.envelope import Envelope
+from broker.envelope import Envelope, run_id_of
 from replay.errors import UnavailableError
 from replay.topology import Queue, TaskName
 from tests.processes import stream_records
@@ -274,3 +278,38 @@ def test_a_look_that_never_comes_to_rest_says_so(
     monkeypatch.setattr(valkey, "hscan_iter", restless)
     with pytest.raises(UnavailableError, match="handed back"):
         queues.look(valkey)
+
+
+def test_no_look_misses_a_message_that_moves_meanwhile(valkey: redis.Redis, claims: Claims) -> None:
+    """Two workers move 300 messages through both lanes, and now and then back; every look sees all of them."""
+    runs = {f"run_{n}" for n in range(300)}
+    valkey.lpush(QUEUE, *(_message(run_id) for run_id in sorted(runs)))
+
+    def work(number: int) -> None:
+        chance = random.Random(number)  # noqa: S311  the same moves each time; no secret
+        for queue, other in ((Queue.LOCAL, Queue.ESCALATION), (Queue.ESCALATION, None)):
+            name = f"worker{number}"
+            claims.register(queue, name)
+            while isinstance(item := valkey.lmove(queue, claim_key(queue, name), "RIGHT", "LEFT"), bytes):
+                if chance.random() < 0.02:
+                    claims.decline(queue, name, item)
+                    continue
+                tag = uuid.uuid4().hex
+                assert claims.accept(queue, name, item, tag)
+                if chance.random() < 0.02:
+                    claims.give_back(queue, tag, behind=True)
+                    continue
+                # The record of the first lane does not say the run: from there on only the pushed message does.
+                record = json.dumps({} if other else {"run_id": run_id_of(item)}).encode()
+                assert claims.commit(queue, tag, record, pushes=[Push(other, item)] if other else ())
+
+    looks = 0
+    with ThreadPoolExecutor(2) as pool:
+        working = [pool.submit(work, number) for number in range(2)]
+        while not all(one.done() for one in working) or not looks:
+            with contextlib.suppress(UnavailableError):
+                assert queues.look(valkey).run_ids == runs
+                looks += 1
+        for one in working:
+            one.result()
+    assert queues.look(valkey).run_ids == runs

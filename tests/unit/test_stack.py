@@ -64,7 +64,9 @@ def test_everything_runs_here_where_nothing_is_configured(settings: Settings) ->
         "worker-escalation",
     }
     assert programs["writer"].before_stop is not None
-    assert not any(programs[name].stop_as_group for name in ("writer", "scheduler", "worker-local", "worker-escalation"))
+    assert not any(
+        programs[name].stop_as_group for name in ("writer", "scheduler", "worker-local", "worker-escalation")
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,19 @@ def test_needs_are_told_before_a_start(settings: Settings) -> None:
     check_needs(settings, {"worker-local", "broker"})
     with pytest.raises(ConfigurationError, match="no rule"):
         check_needs(settings.model_copy(update={"gate_rules_off": "binding.typo"}), set())
+
+
+def test_a_message_key_that_is_none_is_found_before_a_start(settings: Settings) -> None:
+    """Neither the start nor the doctor repeats it; a good one is said to be set, and no more."""
+    wrong, good = (Settings(data_dir=settings.data_dir, message_key=key) for key in ("c4n4ry", "c4n4ry-long-enough"))
+    with pytest.raises(ConfigurationError, match="REPLAY_MESSAGE_KEY"):
+        check_needs(wrong, set())
+    check_needs(good, set())
+    checks = (("keys", machine.keys),)
+    assert [finding.detail for finding in examine(good, checks) if finding.name == "REPLAY_MESSAGE_KEY"] == ["set"]
+    told = [*examine(wrong, checks), *examine(good, checks)]
+    assert [finding.name for finding in told if finding.health is Health.FAIL] == ["keys"]
+    assert "c4n4ry" not in str(told)
 
 
 def test_the_end_of_a_log(tmp_path: Path) -> None:
@@ -280,3 +295,16 @@ def test_a_foreign_port_is_found_and_a_wrong_setting_told_once(settings: Setting
         assert str(os.getpid()) in found[f"port {port}"].detail
     wrong = settings.model_copy(update={"base_url": "not an address"})
     assert len([finding for finding in examine(wrong) if "not an http address" in finding.detail]) == 1
+
+
+def test_a_writer_without_a_disk_is_started_again_until_there_is_one(settings: Settings) -> None:
+    """The supervisor gives up on every other program that ends right after its start, and never on the writer."""
+    parser = configparser.RawConfigParser()
+    parser.read_string(config.render(local_stack(settings), StackPaths.of(settings)))
+    retries = {
+        name.removeprefix("program:"): parser.getint(name, "startretries")
+        for name in parser.sections()
+        if name.startswith("program:")
+    }
+    assert retries.pop("writer") > 10_000
+    assert set(retries.values()) == {3}

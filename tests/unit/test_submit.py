@@ -13,7 +13,6 @@ import redis
 
 from broker import envelope, queues
 from broker.evidence_stream import append
-from evidence.reader import EvidenceReader
 from producer import manifest, single
 from producer.cancel import cancel
 from producer.submit import Submission, submit

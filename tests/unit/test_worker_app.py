@@ -49,6 +49,15 @@ def test_the_large_models_lane_is_narrow_by_default(tmp_path: Path) -> None:
     assert default_concurrency(settings, None) == 3
 
 
+def test_a_message_key_is_in_nothing_that_celery_prints(tmp_path: Path) -> None:
+    """Neither in `celery report` nor in the configuration that `celery inspect conf` answers with."""
+    app = make_app(Settings(data_dir=tmp_path, message_key="c4n4ry-and-long-enough"))
+    assert app.runtime.keyring
+    shown = f"{app.bugreport()}{app.conf.humanize(with_defaults=True, censored=False)}{app.connection_for_read()!r}"
+    assert "Keyring(1 keys)" in shown
+    assert "c4n4ry" not in shown
+
+
 def test_a_worker_that_cannot_run_says_why(tmp_path: Path) -> None:
     """An unknown role, two writers, or no broker: an error for people before Celery starts."""
     settings = Settings(data_dir=tmp_path)
