@@ -100,7 +100,7 @@ def keep(settings: Settings, run: ReplayRun) -> None:
     """
     record = run.wire()
     try:
-        with EvidenceLog.open(settings.evidence_log) as log:
+        with EvidenceLog.of(settings) as log:
             log.append([record])
     except EvidenceLocked as locked:
         try:

@@ -208,6 +208,11 @@ class EvidenceLog:
                 self._stopped = AppendFailed(f"{self.path} is closed", hint="Open it again.")
                 self._checkpoints.write(self._head, self._tree, sync=True)
 
+    def abandon(self) -> None:
+        """Let the log go and write nothing, not even a last checkpoint: another writer may have it by now."""
+        self._stopped = self._stopped or AppendFailed(f"{self.path} was let go", hint="Open it again.")
+        self._owned.close()
+
     def __enter__(self) -> Self:
         return self
 

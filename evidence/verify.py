@@ -6,6 +6,7 @@ and checkpoints. That takes a signature, or an old checkpoint held elsewhere: gi
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import time
@@ -49,7 +50,8 @@ class IndexState(StrEnum):
 class Report:
     """What a pass over the log found. Up to the fault, if there is one, everything is proved.
 
-    `bytes` is what was proved, all segments together; `segments` are the closed ones that were proved to their end.
+    `bytes` is what was proved, all segments together; `root` is in base64, as in a checkpoint; `segments` are the
+    closed ones that were proved to their end. For the last four see `notes_check.Tally`.
     """
 
     records: int
@@ -159,7 +161,7 @@ class _Pass:
             fault,
             self._torn,
             index,
-            self._tree.root().hex(),
+            base64.b64encode(self._tree.root()).decode(),
             self._closed,
             tally.checkpoints,
             tally.signed,

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from evidence import segments
 from evidence.commit import Outcome
 from evidence.log import EvidenceLog
 from evidence.reader import EvidenceReader
 from evidence.verify import IndexState, verify
 from replay.errors import EvidenceLocked
+from replay.settings import Settings
+from tests.command_line import REPLAY
 
 pytestmark = pytest.mark.acceptance
 
@@ -135,6 +138,27 @@ def test_reading_while_another_process_writes(tmp_path: Path) -> None:
     assert len(set(counts)) > 2
     assert len(reader.terminal_ids("b")) == 4000
     assert followed == list(range(1, 4001))
+
+
+def test_following_across_segments(tmp_path: Path) -> None:
+    """`replay evidence tail -f` goes on when the file is closed under it, and Ctrl-C ends it."""
+    settings = Settings(data_dir=tmp_path, evidence_segment_bytes=4096)
+    record = {"schema": "replay_dead.v1", "cause": "x" * 1500}
+    with EvidenceLog.of(settings) as log:
+        log.append([record | {"id": "dead_0"}])
+        environment = {"REPLAY_DATA_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+        command = [REPLAY, "evidence", "tail", "-n", "1", "-f", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+            try:
+                assert json.loads(_said(process))["id"] == "dead_0"
+                for number in range(1, 13):
+                    log.append([record | {"id": f"dead_{number}"}])
+                    assert json.loads(_said(process))["id"] == f"dead_{number}"
+                process.send_signal(signal.SIGINT)
+                assert process.wait(30) == 130
+            finally:
+                process.kill()
+    assert len(segments.load(settings.evidence_log).segments) >= 3
 
 
 def test_a_full_disk(tmp_path: Path) -> None:

@@ -38,15 +38,16 @@ def _written(path: Path, records: list[dict[str, Any]]) -> list[int]:
 
 @pytest.mark.usefixtures("unsynced_index")
 @pytest.mark.parametrize("indexed", [True, False])
-def test_cut_at_every_byte(path: Path, tmp_path: Path, kernel: Any, *, indexed: bool) -> None:
+def test_cut_at_every_byte(in_memory: Path, kernel: Any, *, indexed: bool) -> None:
     """Wherever the log is cut, whole lines stand, the torn one is kept aside and told of, and the lost come again."""
+    path = in_memory / "runs.jsonl"
     records = [{"schema": "replay_run.v1", "id": f"a{n}", "run_id": f"r{n}", "state": "failed"} for n in range(5)]
     ends = _written(path, records)
     whole = path.read_bytes()
-    knows_nothing = tmp_path / "empty.jsonl"
+    knows_nothing = in_memory / "empty.jsonl"
     Index(knows_nothing).close()
     for cut in range(ends[2], ends[5] + 1):
-        there = tmp_path / "cut"
+        there = in_memory / "cut"
         there.mkdir()
         log_path = there / path.name
         log_path.write_bytes(whole[:cut])

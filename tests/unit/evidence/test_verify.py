@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 import sqlite3
 from collections.abc import Callable
@@ -33,7 +34,7 @@ def _chained(records: list[dict[str, Any]]) -> bytes:
 
 def test_no_log_is_an_empty_log(path: Path) -> None:
     """A log that does not exist yet is sound and empty."""
-    empty = hashlib.sha256().hexdigest()
+    empty = base64.b64encode(hashlib.sha256().digest()).decode()
     assert verify(path) == Report(0, 0, NO_HASH, None, 0, IndexState.MISSING, empty, 0, 0, 0, 0, 0)
 
 
