@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --extra embedded --extra hybrid --e
   --no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test bench lint format types contracts check docs lock clean
+.PHONY: help setup quickstart test bench chaos lint format types contracts check docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: setup ## Run the whole suite (fetches the two models, 1.6 GB, where they a
 bench: setup ## Measure, and write benchmarks/results/latest.json
 	@$(BIN)/python -m benchmarks
 
+chaos: setup ## Kill, freeze, wipe and fill everything while 5,000 tasks run; then count what is lost or doubled
+	@$(BIN)/python -m chaos
+
 lint: setup ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -41,7 +44,7 @@ format: setup ## Apply the style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 types: setup ## Check types, strictly
-	@$(BIN)/mypy && $(BIN)/mypy --explicit-package-bases tests benchmarks
+	@$(BIN)/mypy && $(BIN)/mypy --explicit-package-bases tests benchmarks chaos
 
 contracts: setup ## Check who may import whom
 	@$(BIN)/lint-imports
