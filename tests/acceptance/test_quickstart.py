@@ -82,7 +82,9 @@ def _records(settings: Settings) -> list[dict[str, Any]]:
         content = settings.evidence_log.read_bytes()
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+    records = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+    # The writer's own records tell when it took the log.
+    return [record for record in records if record["schema"] == "replay_run.v1"]
 
 
 def _ended(settings: Settings) -> list[dict[str, Any]]:
