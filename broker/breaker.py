@@ -40,10 +40,10 @@ _ALLOW = (
     _NOW
     + """
 local b = redis.call('HMGET', KEYS[1], 'state', 'until', 'trial', 'reason')
-if not b[1] then return {1, ''} end
-if now < tonumber(b[2]) or (b[3] and now < b[3] + ARGV[1]) then return {0, b[4] or ''} end
+if not b[1] then return {1, '', ''} end
+if now < tonumber(b[2]) or (b[3] and now < b[3] + ARGV[1]) then return {0, b[4] or '', b[1]} end
 redis.call('HSET', KEYS[1], 'trial', now)
-return {1, ''}"""
+return {1, '', ''}"""
 )
 
 _ANSWERED = (
@@ -65,7 +65,7 @@ _FAILED = (
 local b = redis.call('HMGET', KEYS[1], 'state', 'until')
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
 redis.call('EXPIRE', KEYS[1], ARGV[4])
-if b[1] and now < tonumber(b[2]) then return 1 end
+if b[1] and now < tonumber(b[2]) then return b[1] == 'breaker' and 1 or 2 end
 if not b[1] and failures < tonumber(ARGV[1]) then return 0 end
 redis.call('HSETNX', KEYS[1], 'since', now)
 redis.call('HSET', KEYS[1], 'state', 'breaker', 'until', now + ARGV[2], 'reason', ARGV[3])
@@ -84,6 +84,9 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])"""
 
 
 _WAS_CLOSED, _CLOSED_NOW = 0, 1  # what `_ANSWERED` says; 2: the endpoint has asked to wait, this answer or not
+
+
+_HAS_ASKED = 2  # what `_FAILED` says where the endpoint itself has asked to wait
 
 
 class State(StrEnum):
@@ -144,9 +147,10 @@ class SharedBreaker:
             if wait_s is not None and wait_s > LONGEST_WAIT_S:
                 self._stop(target, State.PAUSED, wait_s, fault.message)
                 raise EndpointPaused(fault.message, target=target.name, asked_to_wait=True) from fault
-            if _told(self._failed, target, self._failures, self._pause_s, fault.message[:_REASON_CHARS], _TTL_S):
+            told = _told(self._failed, target, self._failures, self._pause_s, fault.message[:_REASON_CHARS], _TTL_S)
+            if told:
                 logger.warning("%s is not asked for %g s: %s", target.name, self._pause_s, fault.message)
-                raise EndpointPaused(fault.message, target=target.name) from fault
+                raise EndpointPaused(fault.message, target=target.name, asked_to_wait=told == _HAS_ASKED) from fault
             raise
         except ModelRefused as refusal:
             if isinstance(refusal, Refused) and refusal.quota:
@@ -162,9 +166,11 @@ class SharedBreaker:
     def _ask_whether_allowed(self, target: Target) -> None:
         if self._answered_just_now(target):
             return
-        allowed, reason = cast("tuple[int, bytes]", _told(self._allow, target, TRIAL_S) or (1, b""))
+        answer = _told(self._allow, target, TRIAL_S) or (1, b"", b"")
+        allowed, reason, state = cast("tuple[int, bytes, bytes]", answer)
         if not allowed:
-            raise EndpointPaused(reason.decode("utf-8", "replace"), target=target.name)
+            asked = state.decode() in {State.PAUSED, State.QUOTA}
+            raise EndpointPaused(reason.decode("utf-8", "replace"), target=target.name, asked_to_wait=asked)
 
     def _tell_of_answer(self, target: Target) -> None:
         if self._answered_just_now(target):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import resource
 import shutil
@@ -17,6 +16,7 @@ from broker import heartbeat
 from chaos.plan import Kind, Planned
 from chaos.processes import Member
 from chaos.recovery import Watch
+from chaos.tearing import is_whole, tear
 from chaos.world import World
 from replay.contracts import Tier
 
@@ -223,20 +223,13 @@ class Faults:
             writer.limit_files(resource.RLIM_INFINITY)
 
     def _tear_log(self, rng: random.Random) -> str:
+        log = self._world.settings.evidence_log
+        if not is_whole(log):
+            raise Passed("its last line is torn already, or there is none")
         for writer in self._writers():
             writer.kill()
-        log = self._world.settings.evidence_log
-        content = log.read_bytes() if log.exists() else b""
-        if not content.endswith(b"\n"):
-            raise Passed("its last line is torn already, or there is none")
-        begin = content.rfind(b"\n", 0, -1) + 1
-        at = rng.randrange(1, len(content) - begin)
-        if rng.random() < 0.5:
-            os.truncate(log, begin + at)
-            return f"writers killed, the last line cut after {at} of {len(content) - begin} bytes"
-        with log.open("ab") as file:
-            file.write(content[begin : begin + at])
-        return f"writers killed, {at} bytes of a line appended"
+        torn = tear(log, rng)
+        return f"writers killed, {torn or 'a line torn by that itself'}"
 
     def _writers(self) -> list[Member]:
         return [member for member in self._world.members if member.role == "writer"]

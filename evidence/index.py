@@ -214,7 +214,10 @@ def _prepare(db: sqlite3.Connection) -> bool:
     elif version != VERSION:
         return False
     newest = db.execute("SELECT COALESCE(MAX(seq), 0) FROM records").fetchone()[0]
-    return bool(newest == indexed_head(db).seq == indexed_tree(db).size)
+    try:
+        return bool(newest == indexed_head(db).seq == indexed_tree(db).size)
+    except ValueError:
+        return False  # no frontier of any tree
 
 
 def _head(db: sqlite3.Connection, name: str) -> Head | None:

@@ -32,10 +32,15 @@ class IndexCheck:
         self._rows: Iterator[tuple[Any, ...]] = iter(())
         self._peaks = b""
         if self._db is not None:
-            self._db.execute("BEGIN")
-            self.head, self._peaks = indexed_head(self._db), indexed_tree(self._db).peaks
-            self._db.execute("COMMIT")
-            self._rows = _rows(self._db, self.head.seq)
+            try:
+                self._db.execute("BEGIN")
+                head, self._peaks = indexed_head(self._db), indexed_tree(self._db).peaks
+                self._db.execute("COMMIT")
+            except (ValueError, sqlite3.DatabaseError):
+                self.disagrees = True  # it has no state that could be one
+            else:
+                self.head = head
+                self._rows = _rows(self._db, head.seq)
 
     def close(self) -> None:
         """Let the index go."""

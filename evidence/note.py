@@ -28,8 +28,9 @@ from .keys import NAME, PublicKey, SigningKey
 from .merkle import Tree
 
 _TEXT = re.compile(
-    r"(?P<origin>[!-~]+)\n(?P<size>[1-9][0-9]*)\n(?P<root>[A-Za-z0-9+/]{43}=)\n"
-    r"head (?P<head>sha256:[0-9a-f]{64})\nline (?P<at>0|[1-9][0-9]*) (?P<length>[1-9][0-9]*)\ntime (?P<time>[!-~]+)\n"
+    r"(?P<origin>[!-~]+)\n(?P<size>[1-9][0-9]{0,17})\n(?P<root>[A-Za-z0-9+/]{43}=)\n"
+    r"head (?P<head>sha256:[0-9a-f]{64})\nline (?P<at>0|[1-9][0-9]{0,17}) (?P<length>[1-9][0-9]{0,17})\n"
+    r"time (?P<time>[!-~]+)\n"
 )
 _SIGNATURE = re.compile(r"— (?P<name>[^ \n+]+) (?P<encoded>[A-Za-z0-9+/=]+)\n")
 

@@ -30,7 +30,7 @@ from evidence import durable
 from evidence.reader import EvidenceReader
 from producer import manifest, reconcile, repeats
 from replay import identity
-from replay.errors import BrokerUnavailable, EvidenceDamaged, InputError, UnavailableError
+from replay.errors import BrokerUnavailable, ConfigurationError, EvidenceDamaged, InputError, UnavailableError
 from replay.settings import Settings
 from replay.topology import Queue
 
@@ -116,8 +116,8 @@ class Rounds:
                 # The one look serves every batch; what it finds missing is looked at again while the batch is held.
                 if reconcile.examine(batch_id, self._settings, self._client, look).missing:
                     enqueued += self._reconcile(batch_id)
-            except (EvidenceDamaged, InputError) as error:
-                self._tell_once(batch_id, error.message)
+            except (ConfigurationError, EvidenceDamaged, InputError) as error:
+                self._tell_once(batch_id, error.message)  # one batch that cannot be held stops no other
             except BrokerUnavailable:
                 raise
             except UnavailableError as error:

@@ -36,6 +36,14 @@ _AFTER_OPENING = re.compile(r"[`*\"'()]*\s*(?:[:,\u2013\u2014]|--?\s)")
 _NO_NAME = re.compile(r"^(?:e\.g|i\.e|and/or|either/or|true/false|yes/no)\.?$", re.IGNORECASE)
 
 
+_LONGEST_SENTENCE_BEFORE = 400  # characters
+_WHOLE_END = re.compile(r"[.!?:;][\"'`)\]*]*\s*$")
+# A stop, an empty line, the beginning of a list item or of a field, quotes that open a text, a comment's sign.
+_SENTENCE_START = re.compile(
+    r"[.!?:;][\"'`)\]*]*\s+|\n\s*\n|\n\s*(?:[-*+#>]|\d+[.)]|:\w|@\w)\s*|\"{3}|'{3}|\)\s*:?\s*\n|^\s*#\s*|\n(?=[^\n]{0,60}(?:=|\())"
+)
+
+
 _Ranges = tuple[list[int], list[int]]
 
 
@@ -231,8 +239,8 @@ def is_verbatim(finding: Finding, spans: Sequence[Span]) -> bool:
         return False
     claim, *quotes = (_plain(text) for text in (finding.claim, *(span.quote for span in spans)))
     quote = " ".join(quotes).strip(".!? ")
-    if not quote or quote not in claim:
-        return False
+    if not quote or quote not in claim or not all(map(_is_whole, spans) if len(spans) > 1 else ()):
+        return False  # parts of sentences, put together, may say what none of them says
     before, _, after = claim.partition(quote)
     beside = f"{before} {after}"
     if not any(char.isalnum() for char in beside):
@@ -243,6 +251,23 @@ def is_verbatim(finding: Finding, spans: Sequence[Span]) -> bool:
     for name in own:
         beside = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.]*\w)", " ", beside)
     return all(map(_is_empty, read(beside).atoms))
+
+
+def _is_whole(span: Span) -> bool:
+    """Does a quote begin and end where sentences of its record do?"""
+    return _WHOLE_END.search(span.quote) is not None and not before_it(span).strip()
+
+
+def before_it(span: Span) -> str:
+    """What the sentence that a quote belongs to says before it; nothing where the quote begins like a sentence."""
+    if not span.quote.lstrip()[:1].islower():
+        return ""
+    text = span.record.text
+    start = text.find(span.quote)
+    if start <= 0:
+        return ""
+    before = text[max(0, start - _LONGEST_SENTENCE_BEFORE) : start]
+    return before[max((match.end() for match in _SENTENCE_START.finditer(before)), default=0) :]
 
 
 def _plain(text: str) -> str:

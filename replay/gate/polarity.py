@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from replay.contracts import Reason, Ruling
 from replay.gate.alignment import Edit
 from replay.gate.case import Case
-from replay.gate.comparison import Comparison, Part
+from replay.gate.comparison import Comparison, Part, before_it
 from replay.gate.lexicon import BINDING_MARKERS
 from replay.gate.opposites import opposite
-from replay.gate.reading import Atom
+from replay.gate.reading import Atom, read
 
 # Two joining words of a longer stretch are opposed by chance (`in` here, `out` there).
 _SHORT = 4
@@ -43,6 +43,25 @@ def negation_is_kept(case: Case) -> list[Reason]:
                 expectation=_words(given),
             )
         )
+    return reasons
+
+
+def sentence_is_not_denied(case: Case) -> list[Reason]:
+    """A quote that begins within a sentence does not leave its negation behind: "It must never be / shared"."""
+    reasons = []
+    for finding, spans in case.claims:
+        said = any(atom.marker == "not" for atom in read(finding.claim).atoms)
+        for span in spans:
+            before = before_it(span)
+            if not said and before.strip() and any(atom.marker == "not" for atom in read(before).atoms):
+                reasons.append(
+                    Reason(
+                        rule="polarity.negation",
+                        message="the sentence that is quoted is denied before the quote begins",
+                        span=span.quote[:200],
+                        expectation=before.strip()[-100:],
+                    )
+                )
     return reasons
 
 

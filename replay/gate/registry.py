@@ -84,6 +84,7 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         Rule(binding.switch_is_not_turned_round, ("binding.negated_name",)),
         Rule(binding.asserts_value, ("binding.listed", "binding.mentioned")),
         Rule(polarity.negation_is_kept, ("polarity.negation",)),
+        Rule(polarity.sentence_is_not_denied, ("polarity.negation",)),
         Rule(polarity.opposite_is_not_said, ("polarity.opposite",)),
         Rule(polarity.strength_is_kept, ("polarity.strength",)),
         Rule(

@@ -142,8 +142,9 @@ def test_an_endpoint_that_asks_to_wait_is_left_alone(
         return "answer"
 
     assert shared.call(TARGET, another_runs_into_it) == "answer"
-    with pytest.raises(EndpointPaused):
+    with pytest.raises(EndpointPaused) as refused:
         shared.call(TARGET, _answers)
+    assert refused.value.asked_to_wait
     status = lanes.look(valkey, Door("local", (TARGET.name,), 10))
     assert (status.state.value, status.target) == (state.value, TARGET.name)
     assert status.seconds == pytest.approx(seconds, abs=30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import time
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from chaos.options import Options
 from chaos.plan import Kind
 from chaos.recovery import Orphan, Seen, Times, Watch
 from chaos.story import Outcome
+from chaos.tearing import tear
+from evidence.checkpoints import checkpoints_path
 from evidence.reader import EvidenceReader
 from evidence.verify import verify
 from producer import manifest
@@ -99,6 +102,25 @@ def test_a_torn_log_is_found(settings: Settings, batch: Batch) -> None:
         file.truncate(log.stat().st_size - 10)
     assert _balance(settings, batch).lost == (batch.tasks[2].run_id,)
     assert "does not verify" in _chain_faults(settings)[0]
+
+
+def test_what_a_checkpoint_promises_is_never_cut(settings: Settings, batch: Batch) -> None:
+    """Tearing cuts a last line only behind the last checkpoint; what it appends is always an incomplete line."""
+    log = settings.evidence_log
+    whole, notes = log.read_bytes(), checkpoints_path(log)
+    assert len(batch.tasks) == 3
+    rng = random.Random(1)  # noqa: S311  dice, no secret
+    for promised in (True, False):
+        said = []
+        for _ in range(20):
+            log.write_bytes(whole)
+            if not promised:
+                notes.unlink(missing_ok=True)
+            said.append(str(tear(log, rng)))
+            assert not log.read_bytes().endswith(b"\n")
+            assert log.read_bytes().startswith(whole) == ("appended" in said[-1])
+        assert any("cut" in each for each in said) != promised
+    assert tear(log, rng) is None
 
 
 def test_a_changed_byte_is_found(settings: Settings, batch: Batch) -> None:

@@ -257,3 +257,44 @@ def test_claims_about_code(claim: str, quote: str | None, rule: str | None) -> N
     given = Bundle(passages=(Hit(record=record, score=1.0, scorer="containment.v2"),))
     found = rules(said(claim, quote, "code"), task="Audit the values of net.pool.Pool", bundle=given)
     assert found == set() if rule is None else rule in found
+
+
+def _verdict(text: str, claim: str, *quotes: str) -> set[str]:
+    record = Record(record_id="r1", kind=RecordKind.NOTE, text=text, title="acme.retry")
+    bundle = Bundle(playbook=(Hit(record=record, score=1.0, scorer="x"),))
+    cites = tuple(Cite(record_id="r1", quote=quote) for quote in quotes)
+    answer = Answer(findings=(Finding(claim=claim, cites=cites),), verdict=Ruling.PASS)
+    task = make_task("Audit what the documentation says about acme.retry")
+    return {reason.rule for reason in judge_answer(task, bundle, answer).reasons}
+
+
+def test_parts_of_sentences_put_together_are_no_quotation() -> None:
+    """Quotes that leave out the negation between them do not make a claim verbatim; whole sentences do."""
+    text = "It must not be shared between threads. It is closed at exit."
+    assert _verdict(text, "It must be shared between threads.", "It must", "be shared between threads.")
+    whole = ("It must not be shared between threads.", "It is closed at exit.")
+    assert _verdict(text, f"acme.retry says: {' '.join(whole)}", *whole) == set()
+
+
+def test_a_quote_does_not_leave_its_negation_behind() -> None:
+    """A wrapped sentence that is cited from its second line on is judged with what stands before."""
+    text = "It must never be\nshared between threads."
+    assert "polarity.negation" in _verdict(text, "acme.retry: shared between threads.", "shared between threads.")
+
+
+def test_units_are_never_synonyms() -> None:
+    """A claim that counts in another unit than its source is refused, with and without a number beside it."""
+    text = "The number of characters that a line may have. Time in seconds between two looks."
+    assert "literals.unit" in _verdict(
+        text, "The number of words that a line may have.", "The number of characters that a line may have."
+    )
+    assert "literals.unit" in _verdict(
+        text, "Time in milliseconds between two looks.", "Time in seconds between two looks."
+    )
+
+
+def test_a_sentence_that_only_attributes_is_no_claim() -> None:
+    """`"…" is what X documents`: the words before count; with nothing before, nothing is said."""
+    text = "It is closed at exit."
+    assert _verdict(text, '"It is closed at exit." is what acme.retry documents.', text) == set()
+    assert "support.restated" in _verdict(text, "This is what acme.retry documents.", text)

@@ -11,6 +11,7 @@ from evidence.checkpoints import Policy, checkpoints_path
 from evidence.index import index_path
 from evidence.keys import SigningKey
 from evidence.log import EvidenceLog
+from evidence.note import NotANoteError, read
 from evidence.proof import Included, Proof, check, prove
 from replay.errors import EvidenceError
 
@@ -97,3 +98,9 @@ def test_a_proof_that_was_changed(log: Path, key: SigningKey, change: Callable[[
         check(change(prove(log, [10])), key.public)
     assert raised.value.hint
     assert raised.value.exit_code == 4
+
+
+def test_a_checkpoint_of_endless_digits_is_no_checkpoint() -> None:
+    """A size that no log can have is refused by its form, before anybody counts with it."""
+    with pytest.raises(NotANoteError):
+        read(f"replay\n{'9' * 5000}\n{'A' * 43}=\nhead sha256:{'0' * 64}\nline 0 1\ntime now\n\n")
