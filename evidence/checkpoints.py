@@ -126,7 +126,8 @@ class Checkpoints:
         clock: Seconds that only rise.
 
     Raises:
-        EvidenceDamaged: The log does not extend its last checkpoint, or that was not signed with this key.
+        EvidenceDamaged: The log does not extend its last checkpoint, or that is signed in this key's name and was not
+                signed with it. One that is unsigned, or signed by another key, is gone on from: keys change.
         AppendFailed: The disk said no.
     """
 
