@@ -33,7 +33,7 @@ def verify(
         typer.Option("--from", metavar="CHECKPOINT", help="A checkpoint kept elsewhere, which the log must extend."),
     ] = None,
     checkpoint_dir: Annotated[
-        Path | None, typer.Option(help="Where a second file of checkpoints lies, if there is one.")
+        Path | None, typer.Option(help="Where a second file of checkpoints lies; by default REPLAY_CHECKPOINT_DIR.")
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Encode each record again, bundles included: twice the time.")
@@ -44,13 +44,19 @@ def verify(
 
     Example: replay evidence verify --public-key key.pub
     """
-    path = Settings().evidence_log
+    settings = Settings()
+    path = settings.evidence_log
     if not path.exists():
         raise InputError(f"there is no evidence log at {path}", hint="It begins with the first task: replay quickstart")
     key = PublicKey.read(public_key) if public_key is not None else None
     with ReadingBar("proving evidence", _size(path)) as bar:
         report = proof.verify(
-            path, key=key, since=since, checkpoint_dir=checkpoint_dir, strict=strict, progress=bar.advance
+            path,
+            key=key,
+            since=since,
+            checkpoint_dir=checkpoint_dir or settings.checkpoint_dir,
+            strict=strict,
+            progress=bar.advance,
         )
     if as_json:
         console.print_json(dataclasses.asdict(report) | {"ok": report.ok})

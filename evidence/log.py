@@ -116,7 +116,7 @@ class EvidenceLog:
             EvidenceError: See `open`.
         """
         key = SigningKey.load(settings.evidence_key) if settings.evidence_key is not None else None
-        policy = Policy(settings.checkpoint_records, settings.checkpoint_interval_s, key)
+        policy = Policy(settings.checkpoint_records, settings.checkpoint_interval_s, key, settings.checkpoint_dir)
         return cls.open(settings.evidence_log, segment_bytes=settings.evidence_segment_bytes, checkpoints=policy)
 
     @property

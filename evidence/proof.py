@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,10 +78,19 @@ def prove(log: Path, seqs: Sequence[int]) -> Proof:
     size = noted.checkpoint.size
     db = open_read_only(log)
     if db is None:
-        return _proof(noted.note, size, seqs, _Scanned(log))
+        return _proved(_proof(noted.note, size, seqs, _Scanned(log)))
     with closing(db):
-        hashes: _Indexed | _Scanned = _Indexed(log, db) if indexed_tree(db).size >= size else _Scanned(log)
-        return _proof(noted.note, size, seqs, hashes)
+        if indexed_tree(db).size >= size:
+            with suppress(EvidenceError):
+                return _proved(_proof(noted.note, size, seqs, _Indexed(log, db)))
+        # The index does not reach so far, or what it keeps leads elsewhere: the log itself is asked.
+        return _proved(_proof(noted.note, size, seqs, _Scanned(log)))
+
+
+def _proved(proof: Proof) -> Proof:
+    """A proof that holds: nobody is handed one that fails where it arrives."""
+    check(proof)
+    return proof
 
 
 def check(proof: Proof, key: PublicKey | None = None) -> Checked:

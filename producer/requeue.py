@@ -186,6 +186,9 @@ class Desk:
             raise _Leave(
                 f"only a part of its {letter.payload_bytes} bytes was kept, and no batch here has its run; discard it"
             )
+        # As with a manifest: the broker first, for what leaves it meanwhile is found in the log.
+        if run_id is not None and run_id in queues.look(self._client).run_ids:
+            raise _Leave("its run waits, is being worked on, or its evidence is on the way to the log; try again later")
         if run_id is not None and any(
             entry.record.get("state") not in (None, State.ESCALATED) for entry in self._reader.run(run_id)
         ):

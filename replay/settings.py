@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     )
     checkpoint_records: int = Field(1000, ge=1, description="Records after which the log's state is signed.")
     checkpoint_interval_s: float = Field(10.0, ge=0.1, description="Or seconds, where there is something new to sign.")
+    checkpoint_dir: Path | None = Field(
+        None, description="Another place for a second copy of the checkpoints, best on another disk or host."
+    )
     evidence_key: Path | None = Field(
         None, description="Ed25519 private key (PEM) that signs checkpoints: `replay evidence keygen`. Unset: unsigned."
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from broker import cancelled, dead, envelope, exhume, queues, starts
+from broker import cancelled, dead, envelope, evidence_stream, exhume, queues, starts
 from broker.claims import MOVED_BACK
 from broker.envelope import TASK_OF, Envelope
 from broker.signing import UNSIGNED, Keyring
@@ -117,6 +117,17 @@ def test_a_run_that_has_not_ended_goes_back_as_it_is(settings: Settings, valkey:
     assert "@" in done["who"]
     with EvidenceLog.open(settings.evidence_log) as log:
         assert log.append([done])[0].written
+
+
+def test_without_a_manifest_the_broker_is_looked_at_first(settings: Settings, valkey: redis.Redis) -> None:
+    """The run ended as poison, its end is still on the way to the log: its message does not run a second time."""
+    task = make_task(batch_id="batch_elsewhere")
+    end = make_run(task, State.FAILED, None, reason="poison: started 3 times without an end")
+    letter = bury(valkey, identity.canonical_json(task.wire()), "poison: started 3 times without an end")
+    evidence_stream.append(valkey, identity.canonical_json(end.wire()), UNSIGNED)
+    found = dealt(valkey, settings, letter.id)
+    assert (found.fate, waiting(valkey)) == (Fate.LEFT, [])
+    assert "on the way to the log" in found.why
 
 
 def test_a_message_of_which_a_part_was_kept_is_made_anew(settings: Settings, valkey: redis.Redis) -> None:

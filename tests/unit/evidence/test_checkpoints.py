@@ -295,3 +295,14 @@ def test_the_settings_say_how(tmp_path: Path, run_record: Make) -> None:
     assert _sizes(settings.evidence_log) == list(range(2, 21, 2))
     assert all(one.signatures for one in _noted(settings.evidence_log))
     assert (settings.evidence_log.parent / "replay_runs.segments" / "0000000001-1.jsonl").exists()
+
+
+def test_the_settings_name_a_second_place(tmp_path: Path, run_record: Make) -> None:
+    """What a writer signs lies in both places, the same to the byte."""
+    settings = Settings(data_dir=tmp_path / "data", checkpoint_dir=tmp_path / "elsewhere")
+    with EvidenceLog.of(settings) as log:
+        log.append([run_record(0)])
+    copies = [
+        checkpoints_path(settings.evidence_log, folder).read_bytes() for folder in (None, settings.checkpoint_dir)
+    ]
+    assert copies[0] == copies[1] != b""

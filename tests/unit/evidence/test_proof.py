@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,13 @@ def test_any_record_can_be_proved(log: Path, key: SigningKey, *, indexed: bool) 
     assert [line.record["id"] for line in checked.lines] == [f"att_{seq - 1}" for seq in seqs]
     assert all(0 < len(one.path) <= 10 for one in proof.records)
     assert check(proof).signed is None
+
+
+def test_an_index_that_leads_elsewhere_gives_no_proof(log: Path) -> None:
+    """A wrong hash in the index is noticed before the proof is handed out; the log is asked instead."""
+    with closing(sqlite3.connect(index_path(log))) as db, db:
+        db.execute("UPDATE tiles SET hash = zeroblob(32)")
+    assert len(check(prove(log, [RECORDS])).lines) == 1
 
 
 def test_a_proof_reaches_to_a_checkpoint(log: Path, run_record: Make) -> None:
