@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import line_recall
 from cli import samples
-from replay import identity
-from replay.contracts import ReplayTask, Ruling, State
+from replay import answers, identity
+from replay.contracts import Bundle, Generation, ReplayTask, Ruling, State, Verdict
 from replay.corpus import snapshot, sources
 from replay.corpus.retrieval import SnapshotRetriever
+from replay.gate import judge
 from replay.settings import Settings
 from replay.study import top_line
 
@@ -44,7 +47,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Arm:
-    """How the claims of one set came out."""
+    """How the claims of one set came out.
+
+    Attributes:
+        right_offered: Claims for which the deciding line is offered with the value that decides.
+        right_refused: Those of them whose right choice the gate refuses: its false rejects.
+    """
 
     claims: str
     count: int
@@ -52,6 +60,8 @@ class Arm:
     right_on_line: int
     wrong: int
     undecided: int
+    right_offered: int
+    right_refused: int
 
 
 def audit_tasks() -> list[Known]:
@@ -92,7 +102,7 @@ def generated_claims(*, held_out: bool) -> list[Known]:
 
 def measure(name: str, claims: list[Known], retriever: SnapshotRetriever) -> Arm:
     """Judge the top line of each claim."""
-    right = on_line = wrong = 0
+    right = on_line = wrong = offered = refused = 0
     for claim in claims:
         hashed = identity.task_hash(claim.text, claim.checklist)
         task = ReplayTask(
@@ -104,6 +114,9 @@ def measure(name: str, claims: list[Known], retriever: SnapshotRetriever) -> Arm
             checklist=claim.checklist,
         )
         run = top_line.audit(task, retriever)
+        judged = [verdict.accepted for verdict in _right_choices(claim, task, run.bundle)]
+        offered += bool(judged)
+        refused += bool(judged) and not any(judged)
         answer = run.attempt.answer if run.attempt is not None else None
         if answer is None or run.state is not State.ACCEPTED:
             continue
@@ -113,7 +126,26 @@ def measure(name: str, claims: list[Known], retriever: SnapshotRetriever) -> Arm
         right += 1
         cite = answer.findings[0].cites[0]
         on_line += (run.bundle.records()[cite.record_id].path, cite.quote) == (claim.path, claim.line)
-    return Arm(name, len(claims), right, on_line, wrong, len(claims) - right - wrong)
+    return Arm(name, len(claims), right, on_line, wrong, len(claims) - right - wrong, offered, refused)
+
+
+def _right_choices(claim: Known, task: ReplayTask, bundle: Bundle) -> Iterator[Verdict]:
+    """What the gate says of each choice on the deciding line that leads to the known ruling."""
+    records, lines = bundle.records(), {line.line_id: line for line in bundle.lines}
+    for choice in answers.schema(task, bundle)["properties"]["findings"]["items"]["anyOf"]:
+        line = lines.get(choice["properties"]["line"]["const"])
+        if line is None or (records[line.record_id].path, line.text.strip()) != (claim.path, claim.line.strip()):
+            continue
+        values = (choice["properties"][name]["enum"] for name in ("found", "expected"))
+        for found, expected in product(*values):
+            finding = {"line": line.line_id, "found": found, "expected": expected}
+            reply = {"findings": [finding], "checks": dict.fromkeys(answers.check_ids(task), "pass")}
+            generation = Generation(
+                model="none", endpoint="none", response_format="text", content=json.dumps(reply), finish_reason="stop"
+            )
+            answer, verdict = judge(task, bundle, generation)
+            if answer is not None and answer.verdict is claim.ruling:
+                yield verdict
 
 
 def main() -> None:
@@ -139,9 +171,15 @@ def main() -> None:
     if options.json:
         print(json.dumps([asdict(arm) for arm in arms], indent=2))
         return
-    print(f"{'claims':20} {'count':>5} {'right':>6} {'on line':>8} {'wrong':>6} {'undecided':>10}")
+    print(
+        f"{'claims':20} {'count':>5} {'right':>6} {'on line':>8} {'wrong':>6} {'undecided':>10} "
+        f"{'right offered':>14} {'refused':>8}"
+    )
     for arm in arms:
-        print(f"{arm.claims:20} {arm.count:5} {arm.right:6} {arm.right_on_line:8} {arm.wrong:6} {arm.undecided:10}")
+        print(
+            f"{arm.claims:20} {arm.count:5} {arm.right:6} {arm.right_on_line:8} {arm.wrong:6} {arm.undecided:10} "
+            f"{arm.right_offered:14} {arm.right_refused:8}"
+        )
 
 
 def _rows(path: str) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import platform
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +15,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast
+
+from replay.study import conditions
 
 AREAS = ("path", "model", "evidence", "submit", "retrieval", "gate")
 """In the order in which they run."""
@@ -137,13 +138,7 @@ def store(path: Path, entries: Sequence[dict[str, Any]]) -> None:
 @cache
 def machine() -> str:
     """The machine in words: cores, processor, system and Python."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        name = models[0] if models else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores {name}, {platform.system()}, Python {platform.python_version()}"
+    return f"{conditions.machine()}, Python {platform.python_version()}"
 
 
 def _short(number: float) -> float:
