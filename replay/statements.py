@@ -24,8 +24,10 @@ _NAMED = re.compile(
     re.VERBOSE,
 )
 _COMMENTED_OUT = re.compile(r"[\w.\[\]'\"]+\s*=\s*\S")
-_OPERATOR_BEFORE = re.compile(r"(?:[<>+/%|^&*#]|[=!<>]=|[\w)\]]\s*-)\s*$")
+_OPERATOR_BEFORE = re.compile(r"(?:[<>+/%|^&*#]|[=!<>]=|[\w)\]]\s*-|[\w)\]]\[)\s*$")
 _OPERATOR_AFTER = re.compile(r"\s*(?:\*\*?|<<?|>>?|//?|[+|^&]|[=!]=|-\s)")
+# "True if it is detected, False otherwise" says what the values mean, and neither.
+_EITHER = re.compile(r"\b(?:if|else|otherwise|or)\b")
 _GIVEN_BEFORE = re.compile(r"(?:(?<![=!<>])=|\breturn|\bOption\()\s*$")
 _NOTHING = re.compile(r"\b(?:None|null|nil)\b")
 _ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_]\w*|(?<==)[A-Za-z_]\w*|(?<=return )[A-Za-z_]\w*")
@@ -67,7 +69,8 @@ def stated(line: str, like: Value, about: frozenset[str] = frozenset()) -> tuple
     if like.kind == "number":
         return values.distinct([*_plain_numbers(text), *nothing])
     if like.kind == "boolean":
-        return values.distinct(values.switches(text))
+        switched = values.distinct(values.switches(text))
+        return () if len(switched) > 1 and _EITHER.search(text) else switched
     if like.kind == "none":
         return values.distinct([*nothing, *_plain_numbers(text), *values.switches(text), *quoted])
     found = [*quoted, *_bare_words(text, lower=values.shape(like.text) == "lower")]

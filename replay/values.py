@@ -102,6 +102,18 @@ _SUBJECT_BEHIND = re.compile(
     r"counts|stands|comes|starts)\b",
     re.IGNORECASE,
 )
+# What says that an error is raised, and what an error is called.
+_RAISES = re.compile(
+    r"\b(?:(?P<passive>(?:is|are) raised)|raises?|throws?|fails with|answers with|warns with|issues)\b",
+    re.IGNORECASE,
+)
+_CAUGHT = re.compile(r"\bcatch(?:es)? (?P<name>[A-Z]\w+) also catch(?:es)?\b")
+_ERROR_NAME = re.compile(
+    r"(?<![\w.])[A-Z]\w*(?:Error|Exception|Warning|Failure|Timeout|Interrupt|Exit|Invalid\w*|Exists|Denied)\b"
+)
+# Where a claim begins to say with what message, or under what condition.
+_CIRCUMSTANCE = re.compile(r":\s|\s\(|,?\s(?:if|when|whenever|unless|until|while|because|since|where)\s")
+_SOON = 30  # characters between the verb and the name
 _VALUE_BEFORE = frozenset(
     [
         "is",
@@ -160,11 +172,14 @@ def asserted(text: str) -> tuple[Value, ...]:
 def claimed(text: str) -> tuple[Value, ...]:
     """What a claim may be asserting of its subject: the values among its literals, or the name that it ends in.
 
-    Where a claim has a number, a switch or a quoted word, that is its value. Otherwise it is the last word that is
-    written like a name; and where there is none, the words that its verbs say of the subject ("is pickle", "sets json
-    as …"). A claim without any of these asserts nothing that could be compared.
+    What a claim says is raised, or warned with, is its value, whatever its message quotes; so is what "whoever catches
+    it also catches". Otherwise, where a claim has a number, a switch or a quoted word, that is its value. Otherwise it
+    is the last word that is written like a name; and where there is none, the words that its verbs say of the subject
+    ("is pickle", "sets json as …"). A claim without any of these asserts nothing that could be compared.
     """
     subjects = _subjects(text)
+    if (raised := _raised(text)) is not None:
+        return (word(raised),)
     literals = distinct((*_numbers(text, bare_words=False), *_versions(text), *quoted(text), *switches(text)))
     literals = tuple(value for value in literals if value.text not in subjects)
     if literals:
@@ -178,6 +193,37 @@ def claimed(text: str) -> tuple[Value, ...]:
         if match[1].lower() not in _NOT_SAID and match[1] not in subjects
     ]
     return distinct([word(predicate) for predicate in said])
+
+
+def is_raised(value: Value, text: str) -> bool:
+    """Is a value the class of error that a claim says is raised?"""
+    raised = _raised(text)
+    return raised is not None and value.same(word(raised))
+
+
+def _raised(text: str) -> str | None:
+    """The class of error that a claim says is raised, warned with, or caught together with another."""
+    caught = _CAUGHT.search(text)
+    if caught is not None:
+        return str(caught["name"])
+    verb = _RAISES.search(text)
+    if verb is None:
+        return _only_error(text)
+    before, after = text[: verb.start()], text[verb.end() :]
+    if verb["passive"]:
+        named = _ERROR_NAME.findall(before)
+        return str(named[-1]) if named else None
+    follows = _ERROR_NAME.search(after)
+    return str(follows[0]) if follows is not None and follows.start() <= _SOON else None
+
+
+def _only_error(text: str) -> str | None:
+    """The one class of error before a claim's message or condition, where no other literal stands there."""
+    said = _CIRCUMSTANCE.split(text, maxsplit=1)
+    named = _ERROR_NAME.findall(said[0])
+    if len(said) == 1 or len(named) != 1 or _numbers(said[0], bare_words=False) or quoted(said[0]) or switches(said[0]):
+        return None
+    return str(named[0])
 
 
 def _subjects(text: str) -> frozenset[str]:

@@ -10,7 +10,7 @@ import re
 
 from replay import values
 from replay.contracts import Reason, Ruling
-from replay.corpus.tokens import query_tokens, tokens
+from replay.corpus.tokens import STOP_WORDS, query_tokens, tokens, words
 from replay.gate.alignment import align
 from replay.gate.blocking import blocking, signs
 from replay.gate.case import Case
@@ -18,6 +18,7 @@ from replay.gate.lexicon import without_default
 from replay.gate.opposites import opposite
 from replay.gate.reading import read
 from replay.gate.spans import Span, head
+from replay.gate.subject import spells
 
 _EXISTENCE = re.compile(
     r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|catch(?:es)?|"
@@ -40,6 +41,9 @@ _MILLISECONDS = re.compile(r"\d\s*(?:ms|milliseconds?)\b", re.IGNORECASE)
 _SHARED = 2
 _STATED = re.compile(r"\b(?:that|whether)\b", re.IGNORECASE)
 _SHARED_SHARE = 0.5
+# How many words on each side of a relation tell whether a source says it of the same.
+_BESIDE = 4
+_CLASS = re.compile(r"\s*class\s+\w+\s*\(")
 _UNITS = re.compile(r"[a-z]", re.IGNORECASE)
 _MILLI = re.compile(r"(?:^|[^a-z])(?:ms|msec|millis(?:econds?)?)(?:[^a-z]|$)", re.IGNORECASE)
 
@@ -56,12 +60,14 @@ def pass_is_shown(case: Case) -> list[Reason]:
     if case.answer.verdict is not Ruling.PASS:
         return []
     reasons = _comparisons(case, want_same=True)
-    quoted = dict.fromkeys(span.quote for finding in case.answer.findings for span in case.spans(finding))
+    quoted = dict.fromkeys(span.statement for finding in case.answer.findings for span in case.spans(finding))
     for literal in values.asserted(case.task.text):
-        # A value has to stand in the quoted line itself; a name may stand in what encloses it.
+        # A value has to stand in the quoted line itself, or what it raises says; a name may stand in what encloses it.
         is_name = literal.kind == "word" and values.IDENTIFIER.fullmatch(literal.text) is not None
         if is_name:
-            shown = values.stands_whole(literal.text.lower(), case.cited)
+            shown = values.stands_whole(literal.text.lower(), case.cited) or any(
+                spells(span, literal.text) for finding in case.answer.findings for span in case.spans(finding)
+            )
         else:
             shown = any(values.occurs(literal, text) for text in ([case.cited] if literal.kind == "word" else quoted))
         if not shown:
@@ -181,7 +187,7 @@ def fail_is_shown(case: Case) -> list[Reason]:
         return []
     reasons = _comparisons(case, want_same=False)
     compared = [finding for finding in case.answer.findings if finding.expected and finding.found]
-    quotes = [span.quote for finding in compared for span in case.spans(finding)]
+    quotes = [span.statement for finding in compared for span in case.spans(finding)]
     for literal in values.asserted(case.task.text):
         spoken_of = any(
             literal.same(values.parse(finding.expected or "")) or values.occurs(literal, finding.claim)
@@ -200,7 +206,7 @@ def fail_is_shown(case: Case) -> list[Reason]:
         if finding.expected is None or finding.found is None:
             continue
         expected, found = values.parse(finding.expected), values.parse(finding.found)
-        if _is_own_word(found, case.task.text):
+        if _is_own_word(found, case.task.text, is_error=values.is_raised(expected, case.task.text)):
             reasons.append(
                 Reason(
                     rule="verdict.fail_by_own_word",
@@ -234,8 +240,9 @@ def fail_is_shown(case: Case) -> list[Reason]:
 
 def relation_is_equality(case: Case) -> list[Reason]:
     """Two values can be compared for being one; a claim that denies, or says more or less than, needs other reading."""
-    relation = _RELATION.search(without_default(case.task.text))
-    if case.answer.verdict is Ruling.UNSURE or relation is None:
+    task = without_default(case.task.text)
+    relation = _RELATION.search(task)
+    if case.answer.verdict is Ruling.UNSURE or relation is None or _is_of_the_source(case, task):
         return []
     return [
         Reason(
@@ -244,6 +251,36 @@ def relation_is_equality(case: Case) -> list[Reason]:
             span=relation[0],
         )
     ]
+
+
+def _is_of_the_source(case: Case, task: str) -> bool:
+    """Is each such word of the task one of the cited place, beside the same words, and not said of the value alone?
+
+    "raises ValueError: not a valid port" quotes what is raised; "the limit is not 5" denies a value.
+    """
+    spans = [span for finding in case.answer.findings for span in case.spans(finding)]
+    if not spans:
+        return False
+    expected = [values.parse(finding.expected) for finding in case.answer.findings if finding.expected]
+    for relation in _RELATION.finditer(task):
+        before, after = words(task[: relation.start()])[-_BESIDE:], words(task[relation.end() :])[:_BESIDE]
+        of_value = any(values.occurs(value, " ".join(after[:2])) for value in expected)
+        beside = frozenset(map(str.lower, [*before, *after])) - STOP_WORDS
+        if not any(_says_beside(span.statement, relation[0], beside, after if of_value else []) for span in spans):
+            return False
+    return True
+
+
+def _says_beside(text: str, relation: str, beside: frozenset[str], exactly: list[str]) -> bool:
+    """Does a text have a relation beside two of these words, and directly before a value where it is said of one?"""
+    for match in re.finditer(rf"(?<!\w){re.escape(relation)}(?!\w)", text, re.IGNORECASE):
+        following = words(text[match.end() :])[:_BESIDE]
+        around = {word.lower() for word in [*words(text[: match.start()])[-_BESIDE:], *following]}
+        if exactly and [word.lower() for word in following[:1]] != [word.lower() for word in exactly[:1]]:
+            continue
+        if len(beside & around) >= min(_SHARED, len(beside)) and beside:
+            return True
+    return False
 
 
 def unit_is_known(case: Case) -> list[Reason]:
@@ -272,6 +309,13 @@ def absence_is_not_pointed_at(case: Case) -> list[Reason]:
     claim = _EXISTENCE.search(case.task.text)
     if case.answer.verdict is not Ruling.FAIL or claim is None:
         return []
+    spans = [span for finding in case.answer.findings for span in case.spans(finding)]
+    if spans and all(
+        values.stands_whole(claim[0].lower(), span.statement.lower())  # a word of what is raised there
+        or (claim[0].lower().startswith("catch") and _CLASS.match(span.quote))
+        for span in spans
+    ):
+        return []
     return [
         Reason(
             rule="verdict.fail_of_existence",
@@ -281,15 +325,18 @@ def absence_is_not_pointed_at(case: Case) -> list[Reason]:
     ]
 
 
-def _is_own_word(found: values.Value, task: str) -> bool:
-    """Does the claim itself say this value, or three of the parts of this name? Then it is no counter-value."""
+def _is_own_word(found: values.Value, task: str, *, is_error: bool) -> bool:
+    """Does the claim itself say this value, or three of the parts of this name? Then it is no counter-value.
+
+    A class of error is named after what it is about; only its whole name counts.
+    """
     if any(found.same(literal) for literal in values.asserted(task)):
         return True
     if found.kind != "word":
         return False
     name = found.text.rpartition(".")[2]
     parts = {token for token in tokens(name) if "_" not in token and token != name.lower()}
-    return values.occurs(values.parse(name), task) or len(parts & query_tokens(task)) >= 3
+    return values.occurs(values.parse(name), task) or (not is_error and len(parts & query_tokens(task)) >= 3)
 
 
 def _comparisons(case: Case, *, want_same: bool) -> list[Reason]:

@@ -1,37 +1,23 @@
-"""Binding rules: the cited line is about the subject of the claim, and asserts the value instead of mentioning it.
+"""Binding rules: the cited line asserts the value of the thing that is asked about, instead of mentioning it.
 
-The right number on the wrong thing is the commonest plausible error of a small model. The subject of a task is what
-remains of its words when its values are taken out. Each word weighs by how well it tells the bundle's records apart
-(its idf among them); a word that none of them has may be another name for something, and weighs half of the most.
-The cited spans have to cover enough of that weight, and no other line that was shown may be clearly closer to the
-subject and state another value. The thresholds were set on the audit tasks of `data/tasks`.
+The right number on the wrong thing is the commonest plausible error of a small model. `replay.gate.subject` says how
+far a line covers what a task is about; here no other line that was shown may be clearly closer to it and state another
+value, and names, definitions, classes and switches have to be the ones that the task names.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection
 
 from replay import values
 from replay.contracts import Finding, Reason, Ruling
-from replay.corpus.tokens import query_tokens, tokens
+from replay.corpus.tokens import tokens
 from replay.gate.case import Case, Span
-from replay.gate.lexicon import canonical, without_default
 from replay.gate.standing import definitions, is_argument, is_conditional, is_example, is_test
+from replay.gate.subject import share, spells, subject_of
 from replay.statements import names_given, stated
 
-ABSENT_WEIGHT = 0.5
-# Words that carry a claim's grammar and not its subject, beyond those that the query drops already.
-_FUNCTION_WORDS = frozenset(
-    """
-    after again all allow also another any at before between both derive directly each give given least limit
-    limited many more most much named no otherwise over per same say says so stop such take than then these they
-    those through turn two under unless until up use while who will
-    """.split()  # noqa: SIM905  as in `replay.corpus.tokens`
-)
-# What sort of thing a claim calls its subject; the line that gives the value seldom says so.
-_KINDS = frozenset("argument attribute class constant field function keyword method option parameter setting".split())  # noqa: SIM905  as above
 _LISTS = re.compile(
     r"\b(?:can be|one of|any of|either|possible values|choices|options are|such as|e\.g\.|for example)\b", re.IGNORECASE
 )
@@ -40,32 +26,10 @@ _PROSE_SPACES = 3
 _DEFAULT = re.compile(r"\bdefault|\bunless\b|\botherwise\b", re.IGNORECASE)
 _DERIVED = re.compile(r"\b(?:deriv(?:es?|ed)|subclass(?:es)?|inherits?|base class|extends)\b", re.IGNORECASE)
 _OPEN = re.compile(r"\w(?::\s*[^=,()]{1,80}\s)?=\s?None\s*[,)]")
+_RAISED = re.compile(r"\s*raise\s+(?:\w+\.)*(?P<name>\w+)")
 _CLASS = re.compile(r"\s*class\s+(?P<name>\w+)\s*\(")
 # Parts of a name that turn its switch round.
 _NEGATIONS = frozenset(["disable", "disabled", "exclude", "ignore", "no", "non", "not", "skip", "suppress", "without"])
-
-
-def covers_subject(case: Case) -> list[Reason]:
-    """The cited spans, taken together, cover the subject of the task."""
-    if case.named and any(finding.claim.strip() for finding in case.answer.findings):
-        return []  # of a task that names its subjects each has to be answered: `coverage.subject`
-    spans = [span for finding in case.answer.findings for span in case.spans(finding)]
-    subject = _subject(case)
-    if not spans or not subject:
-        return []
-    covered = {token for span in spans for token in tokens(span.context)}
-    coverage = _share(subject, covered)
-    if coverage >= case.thresholds.subject_coverage:
-        return []
-    missing = sorted(subject.keys() - frozenset(map(canonical, covered)), key=lambda token: (-subject[token], token))
-    return [
-        Reason(
-            rule="binding.other_subject",
-            message=f"the cited lines cover {coverage:.0%} of the claim's subject; not: {', '.join(missing[:6])}",
-            span=spans[0].quote,
-            expectation=f"{case.thresholds.subject_coverage:.0%}",
-        )
-    ]
 
 
 def is_in_the_package(case: Case) -> list[Reason]:
@@ -118,7 +82,9 @@ def names_the_named(case: Case) -> list[Reason]:
         if not any(values.occurs(name, frame) for frame in frames):
             continue  # the sources write it otherwise
         spans = [span for finding in case.answer.findings for span in case.spans(finding)]
-        if spans and not any(values.occurs(name, span.frame) for span in spans):
+        if spans and not any(
+            values.occurs(name, f"{span.frame}\n{span.statement}") or spells(span, name.text) for span in spans
+        ):
             reasons.append(
                 Reason(
                     rule="binding.other_name",
@@ -133,7 +99,7 @@ def names_the_named(case: Case) -> list[Reason]:
 def has_no_rival(case: Case) -> list[Reason]:
     """No other shown line is clearly closer to the subject than the cited one and states another value."""
     findings = [finding for finding in case.answer.findings if finding.found and finding.expected]
-    subject = _subject(case) if findings else {}
+    subject = subject_of(case) if findings else {}
     reasons = []
     for finding in findings:
         for span in case.spans(finding):
@@ -152,14 +118,21 @@ def has_no_rival(case: Case) -> list[Reason]:
 
 def _rival(case: Case, subject: dict[str, float], finding: Finding, span: Span) -> str | None:
     found, expected = values.parse(finding.found or ""), values.parse(finding.expected or "")
-    own = _share(subject, tokens(span.frame))
+    own = share(subject, span)
     for other in case.candidates:
         said = [value for value in stated(other.quote, expected, case.about) if value.kind != "none"]
         if other.quote == span.quote or not said or any(value.same(found) for value in said):
             continue
-        if _share(subject, tokens(other.frame)) > own + case.thresholds.rival_lead:
+        if _is_one_statement(other, span) or (_DERIVED.search(case.task.text) and not _CLASS.match(other.quote)):
+            continue
+        if share(subject, other) > own + case.thresholds.rival_lead:
             return other.quote
     return None
+
+
+def _is_one_statement(other: Span, span: Span) -> bool:
+    """Is a line part of the statement of another: the text of what is raised below the line that raises it?"""
+    return other.record.record_id == span.record.record_id and other.line in span.statement_lines
 
 
 def is_not_stated_elsewhere(case: Case) -> list[Reason]:
@@ -167,21 +140,22 @@ def is_not_stated_elsewhere(case: Case) -> list[Reason]:
     if case.answer.verdict is not Ruling.FAIL:
         return []
     findings = [finding for finding in case.answer.findings if finding.found and finding.expected]
-    subject = _subject(case) if findings else {}
+    subject = subject_of(case) if findings else {}
     reasons = []
     for finding in findings:
         expected = values.parse(finding.expected or "")
         for span in case.spans(finding):
-            own = _share(subject, tokens(span.frame))
+            own = share(subject, span)
             other = next(
                 (
                     other.quote
                     for other in case.candidates
                     if other.quote != span.quote
+                    and not _is_one_statement(other, span)
                     and not is_conditional(other)
                     and (not _DERIVED.search(case.task.text) or _CLASS.match(other.quote))
                     and any(expected.same(value) for value in stated(other.quote, expected, case.about))
-                    and _share(subject, tokens(other.frame)) >= own - case.thresholds.rival_lead
+                    and share(subject, other) >= own - case.thresholds.rival_lead
                 ),
                 None,
             )
@@ -295,6 +269,8 @@ def asserts_value(case: Case) -> list[Reason]:
             continue  # a finding without a value asserts its quote, whole
         for span in case.spans(finding):
             listed = _LISTS.search(span.quote)
+            if listed and _raises(finding.found, span.quote):
+                continue
             if listed and not _is_named_default(finding.found, span.quote):
                 reasons.append(
                     Reason(rule="binding.listed", message=f"the cited line lists ({listed[0]!r})", span=span.quote)
@@ -304,6 +280,12 @@ def asserts_value(case: Case) -> list[Reason]:
                     Reason(rule="binding.mentioned", message="the value is only mentioned in a text", span=span.quote)
                 )
     return reasons
+
+
+def _raises(found: str, quote: str) -> bool:
+    """Is the value what a line raises? Then a list in the text that it gives lists nothing that it could be instead."""
+    raised = _RAISED.match(quote)
+    return raised is not None and values.parse(raised["name"]).same(values.parse(found))
 
 
 def _is_named_default(found: str, quote: str) -> bool:
@@ -318,32 +300,6 @@ def _is_named_default(found: str, quote: str) -> bool:
         )
         is not None
     )
-
-
-def _subject(case: Case) -> dict[str, float]:
-    """The task's tokens without its values, each with its weight."""
-    spoken = [value.text for value in values.asserted(case.task.text) if value.kind != "word"]
-    expected = [finding.expected or "" for finding in case.answer.findings]
-    asked = query_tokens(without_default(case.task.text)) - tokens(" ".join([*spoken, *expected]))
-    # The parts of a compound are tokens of their own; the whole would count them twice.
-    words = {
-        token
-        for token in asked
-        if not (token in _FUNCTION_WORDS or token in _KINDS or len(token) < 2 or "_" in token or "." in token)
-    }
-    records = case.record_tokens
-    weights = {}
-    for token in sorted(set(map(canonical, words))):
-        holders = sum(token in record for record in records)
-        rarest = math.log(1 + len(records))
-        weights[token] = math.log(1 + len(records) / holders) if holders else ABSENT_WEIGHT * rarest
-    return weights
-
-
-def _share(subject: dict[str, float], covered: Collection[str]) -> float:
-    whole = math.fsum(subject.values())
-    known = frozenset(map(canonical, covered))
-    return math.fsum(weight for token, weight in subject.items() if token in known) / whole if whole else 1.0
 
 
 def _only_in_prose(found: str, quote: str) -> bool:

@@ -19,12 +19,13 @@ from replay.gate import (
     names,
     numbers,
     polarity,
+    subject,
     support,
 )
 from replay.gate.case import Case
 from replay.gate.thresholds import Thresholds
 
-GATE_VERSION = "gate.v2"
+GATE_VERSION = "gate.v3"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         Rule(literals.found_is_cited, ("literals.found_not_cited",)),
         Rule(literals.expected_is_asked, ("literals.expected_not_asked",)),
         Rule(echo.is_about_the_task, ("echo.other_subject",)),
-        Rule(binding.covers_subject, ("binding.other_subject",)),
+        Rule(subject.covers_subject, ("binding.other_subject",)),
         Rule(binding.is_in_the_package, ("binding.other_package",)),
         Rule(binding.names_the_named, ("binding.other_name",)),
         Rule(binding.has_no_rival, ("binding.rival_line",)),

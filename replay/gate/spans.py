@@ -12,6 +12,9 @@ from replay.corpus.indentation import enclosing, parents
 
 NEIGHBOURS = 2
 _LONGEST_NAME = 200
+# Calls whose arguments, on lines of their own, say one thing with the line that opens them.
+_OPENS = re.compile(r"\s*(?:raise\b|@?(?:[\w.]+\s*=\s*)?[\w.]*(?:warn\w*|[Oo]ption|add_argument)\()")
+_LONGEST_STATEMENT = 12
 # `celery.beat.Scheduler: Runs tasks …`, the first words of a record without a title.
 _HEAD = re.compile(r"\s*([^\s:][^\n:]{0,118}[^\s:]|[^\s:]):(?=\s)")
 _HEAD_WORDS = 3
@@ -44,6 +47,29 @@ class Span:
         return "\n".join([self.frame, *self.lines[max(0, self.line - NEIGHBOURS) : self.line + NEIGHBOURS + 1]])
 
     @cached_property
+    def statement(self) -> str:
+        """The place; of a `raise`, a warning or an option that is written over several lines, all of them."""
+        place = self.statement_lines
+        return "\n".join(self.lines[place.start : place.stop]) if place else self.quote
+
+    @cached_property
+    def statement_lines(self) -> range:
+        """The numbers of the lines of the statement, from 0; empty where it is the quoted line alone."""
+        if self.line is None or self.line >= len(self.lines):
+            return range(0)
+        lines, above = _outline(self.record.text)
+        for first in (self.line, above[self.line]):
+            if first >= 0 and self.line - first < _LONGEST_STATEMENT and _opens(lines[first]):
+                indent = len(lines[first]) - len(lines[first].lstrip())
+                last = first + 1
+                while last < min(len(lines), first + _LONGEST_STATEMENT) and (
+                    not lines[last].strip() or len(lines[last]) - len(lines[last].lstrip()) > indent
+                ):
+                    last += 1
+                return range(first, last)
+        return range(0)
+
+    @cached_property
     def names(self) -> str:
         """What the place belongs to by name alone: title, path, head, and the lines that enclose it."""
         names = [self.record.title, self.record.path or "", head(self.record)]
@@ -63,6 +89,10 @@ class Span:
             return []
         lines, above = _outline(self.record.text)
         return [lines[number] for number in enclosing(above, self.line)] if self.line < len(lines) else []
+
+
+def _opens(line: str) -> bool:
+    return _OPENS.match(line) is not None and sum(map(line.count, "([{")) > sum(map(line.count, ")]}"))
 
 
 def find(record: Record, quote: str) -> int | None:

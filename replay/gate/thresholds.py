@@ -11,6 +11,7 @@ class Thresholds:
 
     Attributes:
         subject_coverage: Least share of the subject's weight that the cited spans cover, 0 to 1.
+        named_coverage: The same where a cited line gives its value to the very name that the task spells out.
         rival_lead: By how much another line must cover the subject better to be a rival, in the same share.
         foreign_run: Words in a row that a claim adds and nothing backs, from which on the addition is refused.
         task_word: What a word counts in such a run that only the task says.
@@ -23,6 +24,7 @@ class Thresholds:
     """
 
     subject_coverage: float = 0.45
+    named_coverage: float = 0.25
     rival_lead: float = 0.05
     foreign_run: float = 1.0
     task_word: float = 0.5

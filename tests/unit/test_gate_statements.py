@@ -1,0 +1,134 @@
+"""Statements over several lines, claims about errors, claims that quote a source's own "not": right answers pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from replay import values
+from replay.gate.spans import Span
+from replay.statements import stated
+from tests.pointing import rules, shown, source
+
+RAISING = (
+    "def check(port):\n"
+    "    if port > 9:\n"
+    "        raise ValueError(\n"
+    '            "the port of a pool cannot be above 9, give a TypeError of your own"\n'
+    "        )\n"
+    "    return port"
+)
+WARNING = (
+    "def open(pool):\n"
+    "    warnings.warn(\n"
+    "        \"'pool' is deprecated, use 'pools'\",\n"
+    "        DeprecationWarning,\n"
+    "    )\n"
+    "    return pool"
+)
+OPTION = '@click.option(\n    "--size",\n    default=8,\n    help="Sockets of the pool.",\n)\ndef main(size):\n    ...'
+
+
+def span(text: str, line: int) -> Span:
+    """The place of a line, counted from 1."""
+    return Span(source(text), text.split("\n")[line - 1].strip(), line - 1)
+
+
+def test_what_is_raised_over_several_lines_is_one_statement() -> None:
+    """The text below a raise belongs to it; what stands behind its bracket does not."""
+    assert "cannot be above 9" in span(RAISING, 3).statement
+    assert "return port" not in span(RAISING, 3).statement
+    assert span(RAISING, 6).statement == "return port"
+
+
+def test_a_category_has_the_text_of_its_warning() -> None:
+    """The line that names the category speaks of what the warning says."""
+    assert "use 'pools'" in span(WARNING, 4).statement
+
+
+def test_the_text_of_an_error_is_no_rival_of_the_line_that_raises_it() -> None:
+    """The message has more of the claim's words than the `raise` above it, and names another class besides."""
+    task = "Verify that check in net raises ValueError: the port of a pool cannot be above 9."
+    bundle = shown(source(RAISING, "net.ports.check"))
+    assert rules(task, bundle, "L3", "ValueError", "ValueError") == set()
+
+
+def test_a_wrong_error_is_refused_and_refutes() -> None:
+    """The same line does not back another class, and refutes the claim of one."""
+    task = "Verify that check in net raises KeyError: the port of a pool cannot be above 9."
+    bundle = shown(source(RAISING, "net.ports.check"))
+    assert rules(task, bundle, "L3", "ValueError", "KeyError") == set()
+    assert rules(task, bundle, "L3", "KeyError", "KeyError") != set()
+
+
+def test_the_lines_of_a_signature_stay_rivals_of_each_other() -> None:
+    """Only a raise, a warning and an option are one statement: parameters are several."""
+    text = "def open(\n    size=8,\n    pool_size=9,\n):\n    ..."
+    assert span(text, 2).statement == "size=8,"
+
+
+@pytest.mark.parametrize(
+    ("claim", "line", "objects"),
+    [
+        ("Verify that the size of Pool in net is not 8.", "size = 8", True),
+        ("Verify that the size of Pool in net is at least 8.", "size = 8", True),
+        ("Verify that the size of Pool in net is at least 8.", "size = 8  # no more than at least needed", True),
+        ("Verify that the size of Pool in net must be at least 8 sockets.", '"size must be at least 8 sockets"', False),
+        ("Verify that the size of Pool in net is not above 8 sockets.", '"size, not above 8 sockets" ', False),
+    ],
+)
+def test_a_relation_counts_unless_the_source_says_it_of_the_same(claim: str, line: str, objects: bool) -> None:
+    """A claim may quote a source's own "not" or "at least"; beside a bare value it asks for more than equality."""
+    found = rules(claim, shown(source(f"class Pool:\n    {line}")), "L2", "8", "8")
+    assert ("verdict.relation" in found) is objects
+
+
+def test_a_setting_goes_by_the_name_of_its_table_and_its_own() -> None:
+    """`worker=Namespace(pool=…)` gives a value to `worker_pool`, and to no `beat_pool`."""
+    bundle = shown(
+        source("NAMESPACES = dict(\n    worker=Namespace(\n        pool=Option('solo'),\n    ),\n)", "net.defaults")
+    )
+    assert rules("Verify that net's worker_pool is `solo` by default.", bundle, "L3", "solo", "solo") == set()
+    refused = rules("Verify that net's beat_pool is `solo` by default.", bundle, "L3", "solo", "solo")
+    assert "verdict.pass_without_literal" in refused
+
+
+def test_an_option_of_a_command_line_is_named_above_its_default() -> None:
+    """The flag stands on a line of its own, and no line says "command line"."""
+    bundle = shown(source(OPTION, "net.cli.main"))
+    assert rules("Verify that the size option of net's command line is 8 by default.", bundle, "L3", "8", "8") == set()
+
+
+def test_a_line_says_by_its_form_what_it_is() -> None:
+    """`os.environ` speaks of an environment variable; an assignment of the same text does not."""
+    task = "Verify that quiet of net is read from the environment variable NET_QUIET."
+    reads = shown(source("quiet = os.environ.get('NET_QUIET')", "net.log"))
+    assert rules(task, reads, "L1", "NET_QUIET", "NET_QUIET") == set()
+    holds = shown(source("silent = 'NET_QUIET'", "net.log"))
+    assert "binding.other_subject" in rules(task, holds, "L1", "NET_QUIET", "NET_QUIET")
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        ("Verify that Pool raises ValueError: HTTP 404 is not allowed.", "ValueError"),
+        ("Confirm that KeyError is raised by Pool if XML has 3 parts.", "KeyError"),
+        ("Check that whoever catches OSError also catches PoolError.", "OSError"),
+        ("Verify that PoolError has 3 retries.", "3"),
+        ("Verify that the pool ends in a TypeError (3 sockets are too many).", "TypeError"),
+    ],
+)
+def test_what_is_raised_is_what_is_claimed(claim: str, value: str) -> None:
+    """Numbers and names of a message are no values of the claim; without an error they are."""
+    assert [said.text for said in values.claimed(claim)] == [value]
+
+
+def test_a_line_that_says_both_states_neither() -> None:
+    """A docstring that explains what True and False mean gives no default."""
+    like = values.word("True")
+    assert stated("bool: True if it is open, False otherwise", like) == ()
+    assert [value.text for value in stated("is_open = True", like)] == ["True"]
+
+
+def test_an_index_is_no_value() -> None:
+    """`range(9)[1]` states no 1."""
+    assert stated("day = month_range(year)[1]", values.parse("1")) == ()
