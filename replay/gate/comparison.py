@@ -37,6 +37,8 @@ _NO_NAME = re.compile(r"^(?:e\.g|i\.e|and/or|either/or|true/false|yes/no)\.?$", 
 
 
 _LONGEST_SENTENCE_BEFORE = 400  # characters
+_JOINS = re.compile(r"[\w.]")
+_GOES_ON = re.compile(r"[\w.]*\w")
 _WHOLE_END = re.compile(r"[.!?:;][\"'`)\]*]*\s*$")
 # A stop, an empty line, the beginning of a list item or of a field, quotes that open a text, a comment's sign.
 _SENTENCE_START = re.compile(
@@ -249,8 +251,20 @@ def is_verbatim(finding: Finding, spans: Sequence[Span]) -> bool:
     if any(char.isalnum() for char in after) and not any(name in after for name in own):
         return False  # a sentence that was begun and breaks off
     for name in own:
-        beside = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.]*\w)", " ", beside)
+        beside = _without(beside, name)
     return all(map(_is_empty, read(beside).atoms))
+
+
+def _without(text: str, name: str) -> str:
+    """A text without a name, where it is no part of a longer one; a pattern for each name would be dear to compile."""
+    kept, taken, start = [], 0, text.find(name)
+    while start >= 0:
+        end = start + len(name)
+        if not _JOINS.match(text[start - 1 : start]) and not _GOES_ON.match(text, end):
+            kept.append(text[taken:start])
+            taken = end
+        start = text.find(name, max(end, start + 1))
+    return " ".join([*kept, text[taken:]])
 
 
 def _is_whole(span: Span) -> bool:

@@ -291,6 +291,7 @@ def _cut_word(comparison: Comparison, part: Part, last: Atom) -> str | None:
     if (
         longer is None
         and last.kind == "word"
+        and last.text in comparison.source.text.lower()  # a pattern of its own for each word is dear
         and re.search(rf"\b{re.escape(last.text)}\w", source := comparison.source.text, re.IGNORECASE)
     ):
         longer = None if re.search(rf"\b{re.escape(last.text)}\b", source, re.IGNORECASE) else last.text + "…"

@@ -7,9 +7,9 @@ do `5 minutes` and `300 s`, `1,000` and `1000`, "does not" and "doesn't", "creat
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -40,6 +40,9 @@ _SUBORDINATE = frozenset(
 _ABBREVIATION = re.compile(r"(?:e\.g|i\.e|etc|vs|cf|a\.k\.a|resp|approx|No)\.$")
 
 
+_Raw = tuple[str, str, str, str, int, int, int, int]
+
+
 class Atom(NamedTuple):
     """One unit of a text.
 
@@ -66,6 +69,10 @@ class Atom(NamedTuple):
     def is_content(self) -> bool:
         """Does it carry something that has to be backed?"""
         return self.kind in ("word", "number")
+
+
+# `Atom._make` also counts the fields, for each word of each text.
+_atom: Callable[[_Raw], Atom] = partial(tuple.__new__, Atom)
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ def read(text: str) -> Reading:  # noqa: C901, PLR0912  one loop, one branch for
             raw.append((key, "number", "", match[0].lower(), start, end, clause, sentence))
         if len(raw) >= MAX_ATOMS:
             break
-    return Reading(text, tuple(map(Atom._make, _phrased(raw, named))))
+    return Reading(text, tuple(map(_atom, _phrased(raw, named))))
 
 
 def _is_abbreviation(text: str, start: int, end: int) -> bool:
@@ -144,13 +151,13 @@ def _is_abbreviation(text: str, start: int, end: int) -> bool:
 
 def _is_joined(text: str, start: int, end: int) -> bool:
     """Is a word part of an identifier: beside an underscore, or beside a dot with another word behind it?"""
-    before, after = text[max(0, start - 2) : start], text[end : end + 2]
-    return (
-        before[-1:] == "_"
-        or after[:1] == "_"
-        or (before[-1:] == "." and before[:1].isalnum())
-        or (after[:1] == "." and (after[1:].isalnum() or after[1:] == "_"))
-    )
+    before = text[start - 1] if start else " "
+    if before == "_" or (before == "." and start > 1 and text[start - 2].isalnum()):
+        return True
+    after = text[end : end + 1]
+    if after == "_":
+        return True
+    return after == "." and (text[end + 1 : end + 2].isalnum() or text[end + 1 : end + 2] == "_")
 
 
 @lru_cache(maxsize=4096)  # as `read`
@@ -201,7 +208,6 @@ def _entry(word: str) -> tuple[str, str, str, str]:
 
 
 _GENERIC_KEYS = frozenset(canonical(word) for word in GENERIC)
-_Raw = tuple[str, str, str, str, int, int, int, int]
 
 
 def _phrased(raw: list[_Raw], named: Collection[int]) -> list[_Raw]:

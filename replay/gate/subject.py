@@ -4,8 +4,7 @@ The subject of a task is what remains of its words when its values are taken out
 the bundle's records apart (its idf among them); a word that none of them has may be another name for something, and
 weighs a third of the most. A place covers the words that stand in it and around it, and those that its form says: a
 `class` line speaks of deriving, `os.environ` of an environment variable. The thresholds were set on the audit tasks of
-`data/tasks`
-and on claims generated from other packages.
+`data/tasks` and on claims generated from other packages.
 """
 
 from __future__ import annotations
