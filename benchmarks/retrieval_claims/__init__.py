@@ -1,1 +1,1 @@
-"""Retrieval queries with known answers: facts found in installed packages, said as an auditor would say them."""
+"""Claims with known answers: facts found in installed packages, said as an auditor would say them."""

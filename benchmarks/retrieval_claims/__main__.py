@@ -1,4 +1,4 @@
-"""Write data/retrieval anew: `python -m benchmarks.retrieval_claims [--check] [--show FAMILY]`."""
+"""Write data/retrieval and data/study anew: `python -m benchmarks.retrieval_claims [--check] [--show FAMILY]`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main() -> None:
         if not options.check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
-        print(f"{path.relative_to(sets.ROOT)}: {content.count(chr(10))} queries{'' if old == content else ', changed'}")
+        print(f"{path.relative_to(sets.ROOT)}: {content.count(chr(10))} lines{'' if old == content else ', changed'}")
     sys.exit(options.check and changed)
 
 

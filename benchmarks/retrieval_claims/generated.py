@@ -68,11 +68,11 @@ def chosen(taken: Iterable[tuple[str, str]]) -> Iterator[tuple[Fact, list[dict[s
         taken: Path and deciding line of facts that another set already asks about.
     """
     asked = set(taken)
-    groups = _alike(fact for fact in harvest() if _worth_asking(fact))
-    pools, crowded = _values(harvest()), _crowded(harvest())
+    groups = alike(fact for fact in harvest() if worth_asking(fact))
+    pools, crowded = values_of(harvest()), crowded_names(harvest())
     for family in FAMILIES:
         count, per_package = 0, Counter[str]()
-        for fact, twins in _ordered(groups, family):
+        for fact, twins in ordered(groups, family):
             package = fact.owner[0]
             limit = PER_PACKAGE_OF_OURS if package in OURS or family == "setting" else PER_PACKAGE
             if count == PER_FAMILY or per_package[package] == limit:
@@ -82,14 +82,14 @@ def chosen(taken: Iterable[tuple[str, str]]) -> Iterator[tuple[Fact, list[dict[s
                 continue
             truly = count % 2 == 0
             if said := say(
-                fact, truly=truly, others=pools[family, package], crowded=_scope(fact) in crowded, apart=held_out(fact)
+                fact, truly=truly, others=pools[family, package], crowded=scope(fact) in crowded, apart=held_out(fact)
             ):
                 count += 1
                 per_package[package] += 1
                 yield fact, places, truly, said
 
 
-def _worth_asking(fact: Fact) -> bool:
+def worth_asking(fact: Fact) -> bool:
     if fact.name.startswith("__") or fact.name.lower() in _DULL or len(lines_of(fact.path)[fact.line - 1]) > 200:
         return False
     if fact.family in _VALUES:
@@ -113,7 +113,7 @@ def _telling(fact: Fact) -> bool:
     return not fact.found.startswith(("0x", "0o", "0b"))
 
 
-def _alike(found: Iterable[Fact]) -> dict[tuple[str, str, tuple[str, ...]], list[Fact]]:
+def alike(found: Iterable[Fact]) -> dict[tuple[str, str, tuple[str, ...]], list[Fact]]:
     """Facts that the same words name, as a synchronous class and its asynchronous twin are."""
     groups: dict[tuple[str, str, tuple[str, ...]], list[Fact]] = defaultdict(list)
     for fact in found:
@@ -125,7 +125,7 @@ def _alike(found: Iterable[Fact]) -> dict[tuple[str, str, tuple[str, ...]], list
     return groups
 
 
-def _ordered(
+def ordered(
     groups: Mapping[tuple[str, str, tuple[str, ...]], Sequence[Fact]], family: str
 ) -> list[tuple[Fact, list[Fact]]]:
     """Facts of a family with their twins, in the order of a hash; words that name different values name nothing."""
@@ -134,20 +134,20 @@ def _ordered(
     return sorted(pairs, key=lambda pair: hashlib.sha256(f"{SEED}\0{subject(pair[0])}".encode()).digest())
 
 
-def _values(found: Iterable[Fact]) -> dict[tuple[str, str], list[Value]]:
+def values_of(found: Iterable[Fact]) -> dict[tuple[str, str], list[Value]]:
     pools: dict[tuple[str, str], dict[Value, None]] = defaultdict(dict)
     for fact in found:
         pools[fact.family, fact.owner[0]][fact.value] = None
     return {key: list(values) for key, values in pools.items()}
 
 
-def _scope(fact: Fact) -> tuple[str, str]:
+def scope(fact: Fact) -> tuple[str, str]:
     return fact.owner[0], fact.owner[len(fact.owner) - fact.depth] if fact.depth else ""
 
 
-def _crowded(found: Iterable[Fact]) -> set[tuple[str, str]]:
+def crowded_names(found: Iterable[Fact]) -> set[tuple[str, str]]:
     """Packages and names of outermost classes or functions that more than one of their modules has."""
     modules: dict[tuple[str, str], set[str]] = defaultdict(set)
     for fact in found:
-        modules[_scope(fact)].add(fact.path)
+        modules[scope(fact)].add(fact.path)
     return {scope for scope, paths in modules.items() if len(paths) > 1}

@@ -1,4 +1,4 @@
-"""The files of data/retrieval, made: what is derived from the gold, the playbook and the generated claims."""
+"""The files of data/retrieval and data/study, made from the gold, the playbook and the installed packages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.retrieval_claims import generated
+from benchmarks.retrieval_claims import generated, study_set
 from benchmarks.retrieval_claims.facts import Fact, facts
 from benchmarks.retrieval_claims.wording import Said, held_out, subject
 from replay.corpus.queries import Place, Query, numbers
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "data" / "retrieval"
+STUDY = ROOT / "data" / "study"
 WRITTEN = FOLDER / "written.jsonl"
 """Written by hand, and so the one file here that is read and not made."""
 
@@ -25,10 +26,15 @@ def files() -> dict[Path, str]:
     """Each made file and its content."""
     audit, playbook = list(_audit()), list(_playbook())
     taken = [(query.path, query.pattern) for query in (*audit, *playbook, *written())]
+    made = list(_generated(taken))
+    study = list(study_set.tasks([*taken, *((query.path, query.pattern) for query in made)]))
     return {
         FOLDER / "audit.jsonl": _jsonl(audit),
         FOLDER / "playbook.jsonl": _jsonl(playbook),
-        FOLDER / "generated.jsonl": _jsonl(_generated(taken)),
+        FOLDER / "generated.jsonl": _jsonl(made),
+        STUDY / "work.jsonl": _lines(task.task() for task in study if task.part == "work"),
+        STUDY / "probe.jsonl": _lines(task.task() for task in study if task.part != "work"),
+        STUDY / "gold.jsonl": _lines(task.gold() for task in study),
     }
 
 
@@ -118,5 +124,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 def _jsonl(queries: Iterable[Query]) -> str:
     """One query a line, without the fields that are empty."""
     rows = (query.model_dump(mode="json", exclude_defaults=True) for query in queries)
-    ordered = ({name: row[name] for name in (*_FIRST, *row) if name in row} for row in rows)
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ordered)
+    return _lines({name: row[name] for name in (*_FIRST, *row) if name in row} for row in rows)
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -134,7 +134,9 @@ def parts(name: str) -> list[str]:
     return [part.lower() for part in _WORD.findall(name)]
 
 
-def say(fact: Fact, *, truly: bool, others: Sequence[Value], crowded: bool, apart: bool) -> Said | None:
+def say(
+    fact: Fact, *, truly: bool, others: Sequence[Value], crowded: bool, apart: bool, telling: int = 0
+) -> Said | None:
     """Make a claim of a fact; None where no false value can be found for it.
 
     Args:
@@ -143,8 +145,9 @@ def say(fact: Fact, *, truly: bool, others: Sequence[Value], crowded: bool, apar
         others: Values of the same kind in the same package: a false value is one of these where it can be.
         crowded: Whether the package has several classes of the owner's name, so that the module has to be named too.
         apart: Whether the claim is held out, and so has sentences of its own.
+        telling: Another number tells the same fact in another way: style, words, sentence and false value.
     """
-    key = subject(fact)
+    key = f"{subject(fact)}\0{telling}" if telling else subject(fact)
     value = fact.value if truly else _false(fact, others, key)
     if value is None and not truly:
         return None
