@@ -96,10 +96,12 @@ def _deciding(line: str, claimed: Value, about: frozenset[str], task: str) -> li
     if same := [candidate for candidate in candidates if candidate.same(claimed)]:
         return same
     header = _CLASS.match(line)
+    defined = header["name"] if header else None
+    # A switch or a number is no name: "the no_ack of …" says nothing of its value.
     return [
         candidate
         for candidate in candidates
-        if not (values.occurs(candidate, task) or (header and candidate.text == header["name"]))
+        if candidate.text != defined and not (candidate.kind == "word" and values.occurs(candidate, task))
     ]
 
 

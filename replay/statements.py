@@ -27,7 +27,11 @@ _COMMENTED_OUT = re.compile(r"[\w.\[\]'\"]+\s*=\s*\S")
 _OPERATOR_BEFORE = re.compile(r"(?:[<>+/%|^&*#]|[=!<>]=|[\w)\]]\s*-|[\w)\]]\[)\s*$")
 _OPERATOR_AFTER = re.compile(r"\s*(?:\*\*?|<<?|>>?|//?|[+|^&]|[=!]=|-\s)")
 # "True if it is detected, False otherwise" says what the values mean, and neither.
+_SUPPOSED = re.compile(r"(?:If|When|Whether|Unless)\s")
 _EITHER = re.compile(r"\b(?:if|else|otherwise|or)\b")
+_TEXT_ASSIGNED = re.compile(
+    r"""(?:self\.|cls\.)?\w+\s*(?::[^=]{1,80})?=\s*(?P<quote>['"])(?P<text>[^'"\n]{1,80})(?P=quote),?"""
+)
 _GIVEN_BEFORE = re.compile(r"(?:(?<![=!<>])=|\breturn|\bOption\()\s*$")
 _NOTHING = re.compile(r"\b(?:None|null|nil)\b")
 _ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_]\w*|(?<==)[A-Za-z_]\w*|(?<=return )[A-Za-z_]\w*")
@@ -45,7 +49,7 @@ _COMPUTED = re.compile(r"\b(?:max|min|round|range|pow|divmod|sum|abs|len|zip|sli
 # A key names a value and is none: `'x': …`, `conf.get('x')`, `conf['x']`, `getattr(conf, 'x')`.
 _STRING = r"""(?:'[^'\n]{1,80}'|"[^"\n]{1,80}")"""
 _KEY = re.compile(
-    rf"{_STRING}\s*:(?!:)|(?:\.(?:get|pop|setdefault)|getenv)\(\s*{_STRING}|[\w\])]\[{_STRING}\]"
+    rf"{_STRING}\s*:(?!:)|(?:[._](?:get|pop|setdefault)|getenv)\(\s*{_STRING}|[\w\])]\[{_STRING}\]"
     rf"|\b(?:get|has|set)attr\([\w.]{{1,80}},\s*{_STRING}"
 )
 _LONGEST_LINE = 1000  # nobody writes a longer statement; generated ones are longer, and state nothing to a reader
@@ -70,12 +74,26 @@ def stated(line: str, like: Value, about: frozenset[str] = frozenset()) -> tuple
         return values.distinct([*_plain_numbers(text), *nothing])
     if like.kind == "boolean":
         switched = values.distinct(values.switches(text))
-        return () if len(switched) > 1 and _EITHER.search(text) else switched
+        told = (len(switched) > 1 and _EITHER.search(text)) or _SUPPOSED.match(text)
+        return () if told else switched
+    if like.kind == "none" and not _NAMED.search(text) and "default" not in text.lower():
+        return values.distinct(nothing)  # a sentence that quotes something gives it to nobody
     if like.kind == "none":
         return values.distinct([*nothing, *_plain_numbers(text), *values.switches(text), *quoted])
     found = [*quoted, *_bare_words(text, lower=values.shape(like.text) == "lower")]
-    alike = [word for word in found if word.kind == "word" and values.shape(word.text) == values.shape(like.text)]
+    whole = assigned_text(text)
+    alike = [
+        word
+        for word in found
+        if word.kind == "word" and (values.shape(word.text) == values.shape(like.text) or word.text == whole)
+    ]
     return values.distinct([*alike, *nothing])
+
+
+def assigned_text(text: str) -> str | None:
+    """The text that a line gives to a name and that is all it gives: it answers whatever text was claimed."""
+    assigned = _TEXT_ASSIGNED.fullmatch(text.strip())
+    return assigned["text"] if assigned else None
 
 
 def _bare_words(text: str, *, lower: bool) -> Iterator[Value]:
@@ -87,6 +105,8 @@ def _bare_words(text: str, *, lower: bool) -> Iterator[Value]:
         after = text[match.end() :].lstrip()
         if after.startswith(("(", "[", ".")) and not _NAMING.match(text):
             continue
+        if text.startswith("raise ") and "." in match[0]:
+            yield values.word(match[0].rpartition(".")[2])
         if lower and match[0] in text[: match.start()].rstrip("= ").rpartition(".")[2].split():
             continue
         yield values.word(match[0])

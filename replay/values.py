@@ -18,7 +18,7 @@ Kind = Literal["number", "boolean", "none", "word"]
 
 _TRUE = frozenset({"true", "enabled", "on", "yes"})
 _FALSE = frozenset({"false", "disabled", "off", "no"})
-_NONE = frozenset({"none", "null", "nil", "unset"})
+_NONE = frozenset({"none", "null", "nil", "unset", "not set"})
 NUMBER_WORDS = {
     "zero": "0",
     "one": "1",
@@ -85,7 +85,8 @@ _QUOTED = re.compile(
 )
 # What a claim without literals says of its subject; the last group of words are no values in any claim.
 _PREDICATE = re.compile(
-    r"\b(?:is|are|to|as|uses?|sets?|using|by)\s+(?:an?\s+|the\s+)?([A-Za-z_]\w{2,})\b", re.IGNORECASE
+    r"\b(?:is|are|to|as|uses?|sets?|using|by|has the value|holds)\s+(?:an?\s+|the\s+)?([A-Za-z_]\w{2,})\b",
+    re.IGNORECASE,
 )
 _NOT_SAID = frozenset(
     ["the", "its", "set", "default", "used", "called", "named", "given", "allowed", "possible", "able", "made", "also"]
@@ -94,6 +95,7 @@ _VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,5}(?![\w]|\.\d)", re.ASCII)
 _SWITCH = re.compile(
     r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned|is|are) (?:on|off)(?! the\b| an?\b))\b"
 )
+_NOTHING = re.compile(r"\b(?:None|not set|unset)\b")
 _MOST_PLACES = 200  # at which a text is looked for: one of repeated characters stands everywhere in another
 # What follows the name of a subject, and what precedes a value.
 _SUBJECT_BEHIND = re.compile(
@@ -111,9 +113,10 @@ _CAUGHT = re.compile(r"\bcatch(?:es)? (?P<name>[A-Z]\w+) also catch(?:es)?\b")
 _ERROR_NAME = re.compile(
     r"(?<![\w.])[A-Z]\w*(?:Error|Exception|Warning|Failure|Timeout|Interrupt|Exit|Invalid\w*|Exists|Denied)\b"
 )
+_CLASS_NAME = re.compile(r"(?<![\w.])[A-Z]\w*[a-z]\w*\b")
 # Where a claim begins to say with what message, or under what condition.
 _CIRCUMSTANCE = re.compile(r":\s|\s\(|,?\s(?:if|when|whenever|unless|until|while|because|since|where)\s")
-_SOON = 30  # characters between the verb and the name
+_SOON = 4  # characters between the verb and the name: a blank, an article
 _VALUE_BEFORE = frozenset(
     [
         "is",
@@ -178,15 +181,18 @@ def claimed(text: str) -> tuple[Value, ...]:
     ("is pickle", "sets json as …"). A claim without any of these asserts nothing that could be compared.
     """
     subjects = _subjects(text)
-    if (raised := _raised(text)) is not None:
-        return (word(raised),)
-    literals = distinct((*_numbers(text, bare_words=False), *_versions(text), *quoted(text), *switches(text)))
+    if (error := raised(text)) is not None:
+        return (word(error),)
+    literals = distinct(
+        (*_numbers(text, bare_words=False), *_versions(text), *quoted(text), *switches(text), *_nothings(text))
+    )
     literals = tuple(value for value in literals if value.text not in subjects)
     if literals:
         return literals
-    written = [name for name in names(text) if name.text not in subjects]
+    # `X` in "the X of … is read from the variable X" is its own value.
+    written = [name for name in names(text) if name.text not in subjects or text.count(name.text) > 1]
     if written:
-        return (max(written, key=lambda name: text.rfind(name.text)),)
+        return (max(written, key=lambda name: (text.rfind(name.text) + len(name.text), len(name.text))),)
     said = [
         match[1]
         for match in _PREDICATE.finditer(text)
@@ -197,11 +203,11 @@ def claimed(text: str) -> tuple[Value, ...]:
 
 def is_raised(value: Value, text: str) -> bool:
     """Is a value the class of error that a claim says is raised?"""
-    raised = _raised(text)
-    return raised is not None and value.same(word(raised))
+    error = raised(text)
+    return error is not None and value.same(word(error))
 
 
-def _raised(text: str) -> str | None:
+def raised(text: str) -> str | None:
     """The class of error that a claim says is raised, warned with, or caught together with another."""
     caught = _CAUGHT.search(text)
     if caught is not None:
@@ -209,12 +215,16 @@ def _raised(text: str) -> str | None:
     verb = _RAISES.search(text)
     if verb is None:
         return _only_error(text)
-    before, after = text[: verb.start()], text[verb.end() :]
     if verb["passive"]:
-        named = _ERROR_NAME.findall(before)
+        named = _CLASS_NAME.findall(text[: verb.start()])
         return str(named[-1]) if named else None
-    follows = _ERROR_NAME.search(after)
-    return str(follows[0]) if follows is not None and follows.start() <= _SOON else None
+    follows = _CLASS_NAME.search(text, verb.end())
+    return str(follows[0]) if follows is not None and follows.start() - verb.end() <= _SOON else None
+
+
+def before_message(text: str) -> str:
+    """What a claim about an error says before it comes to the message or the condition."""
+    return _CIRCUMSTANCE.split(text, maxsplit=1)[0]
 
 
 def _only_error(text: str) -> str | None:
@@ -257,6 +267,8 @@ def occurs(value: Value, text: str) -> bool:
     """Does the value stand in the text, in whatever spelling?"""
     if value.kind == "number":
         return any(value.same(_number(match)) for match in _NUMERIC.finditer(text))
+    if value.kind == "none" and _NOTHING.search(text):
+        return True
     if value.kind in ("boolean", "none"):
         return any(value.same(word(token)) for token in re.findall(r"\w+", text))
     written = value.text.lower()
@@ -337,6 +349,11 @@ def _special_words(text: str) -> list[Value]:
 
 def _capitals(text: str) -> list[Value]:
     return [word(capitals) for capitals in re.findall(r"\b[A-Z]{3,}\b", text)]
+
+
+def _nothings(text: str) -> list[Value]:
+    """What says that a thing has no value."""
+    return [word(match[0]) for match in _NOTHING.finditer(text)]
 
 
 def switches(text: str) -> list[Value]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from replay.contracts import Bundle, Hit, Record, RecordKind, ReplayTask
+from replay.corpus import remembering
 from replay.corpus import snapshot as snapshots
 from replay.corpus.asking import asked
 from replay.corpus.deciding import Passage, decide
@@ -66,6 +67,8 @@ class SnapshotRetriever:
         """Return the bundle of a task: the same version, settings and task give the same bundle, always."""
         playbook = self.playbook_hits(task.text)
         passages, lines = self.passage_hits(task.text)
+        known = remembering.remembered(task.text, playbook, self.snapshot.sources)
+        passages, lines = remembering.before(known, passages, lines)
         return Bundle(
             corpus_version=self.version,
             tokenizer=TOKENIZER,

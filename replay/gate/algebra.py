@@ -19,6 +19,7 @@ from replay.gate.opposites import opposite
 from replay.gate.reading import read
 from replay.gate.spans import Span, head
 from replay.gate.subject import spells
+from replay.statements import assigned_text
 
 _EXISTENCE = re.compile(
     r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|catch(?:es)?|"
@@ -43,6 +44,7 @@ _STATED = re.compile(r"\b(?:that|whether)\b", re.IGNORECASE)
 _SHARED_SHARE = 0.5
 # How many words on each side of a relation tell whether a source says it of the same.
 _BESIDE = 4
+_UNSET = re.compile(r"\bnot set\b")
 _CLASS = re.compile(r"\s*class\s+\w+\s*\(")
 _UNITS = re.compile(r"[a-z]", re.IGNORECASE)
 _MILLI = re.compile(r"(?:^|[^a-z])(?:ms|msec|millis(?:econds?)?)(?:[^a-z]|$)", re.IGNORECASE)
@@ -215,7 +217,9 @@ def fail_is_shown(case: Case) -> list[Reason]:
                 )
             )
         alike = expected.kind == found.kind and (
-            expected.kind != "word" or values.shape(expected.text) == values.shape(found.text)
+            expected.kind != "word"
+            or values.shape(expected.text) == values.shape(found.text)
+            or any(found.text == assigned_text(span.quote) for span in case.spans(finding))
         )
         if not alike and "none" not in (expected.kind, found.kind):
             reasons.append(
@@ -240,7 +244,7 @@ def fail_is_shown(case: Case) -> list[Reason]:
 
 def relation_is_equality(case: Case) -> list[Reason]:
     """Two values can be compared for being one; a claim that denies, or says more or less than, needs other reading."""
-    task = without_default(case.task.text)
+    task = _UNSET.sub(" ", without_default(case.task.text))
     relation = _RELATION.search(task)
     if case.answer.verdict is Ruling.UNSURE or relation is None or _is_of_the_source(case, task):
         return []

@@ -14,7 +14,8 @@ from replay import values
 from replay.contracts import Finding, Reason, Ruling
 from replay.corpus.tokens import tokens
 from replay.gate.case import Case, Span
-from replay.gate.standing import definitions, is_argument, is_conditional, is_example, is_test
+from replay.gate.lexicon import canonical
+from replay.gate.standing import definitions, is_argument, is_conditional, is_example, is_later, is_test
 from replay.gate.subject import share, spells, subject_of
 from replay.statements import names_given, stated
 
@@ -28,6 +29,8 @@ _DERIVED = re.compile(r"\b(?:deriv(?:es?|ed)|subclass(?:es)?|inherits?|base clas
 _OPEN = re.compile(r"\w(?::\s*[^=,()]{1,80}\s)?=\s?None\s*[,)]")
 _RAISED = re.compile(r"\s*raise\s+(?:\w+\.)*(?P<name>\w+)")
 _CLASS = re.compile(r"\s*class\s+(?P<name>\w+)\s*\(")
+# Arguments by which a call says a value, of what stands elsewhere.
+_OF_THE_CALL = frozenset(["const", "default", "factory", "type", "value", "version"])
 # Parts of a name that turn its switch round.
 _NEGATIONS = frozenset(["disable", "disabled", "exclude", "ignore", "no", "non", "not", "skip", "suppress", "without"])
 
@@ -77,8 +80,8 @@ def names_the_named(case: Case) -> list[Reason]:
     ]
     reasons = []
     for name in values.names(case.task.text):
-        if any(name.same(value) for value in expected):
-            continue
+        if any(name.same(value) or name.text.lower() in value.text.lower() for value in expected):
+            continue  # the value itself, or a part of it
         if not any(values.occurs(name, frame) for frame in frames):
             continue  # the sources write it otherwise
         spans = [span for finding in case.answer.findings for span in case.spans(finding)]
@@ -171,7 +174,28 @@ def is_not_stated_elsewhere(case: Case) -> list[Reason]:
     return reasons
 
 
-def stands_for_itself(case: Case) -> list[Reason]:
+def gives_to_the_asked(case: Case) -> list[Reason]:
+    """A line that gives a value to a name is about that name: the task says some part of it, or a word for one."""
+    asked = frozenset(map(canonical, case.about))
+    reasons = []
+    for finding in case.answer.findings:
+        if not finding.found:
+            continue
+        for span in case.spans(finding):
+            given = names_given(span.quote, case.about)
+            named = given and span.quote.lstrip().startswith(given[0]) and given[0] not in _OF_THE_CALL
+            if named and not any(canonical(part) in asked for name in given for part in tokens(name)):
+                reasons.append(
+                    Reason(
+                        rule="binding.other_name",
+                        message=f"the cited line gives a value to {given[0]!r}, of which the task says no word",
+                        span=span.quote,
+                    )
+                )
+    return reasons
+
+
+def stands_for_itself(case: Case) -> list[Reason]:  # noqa: C901  one sort of place after the other
     """A line of an example, of a test, or of another definition than the task names settles nothing."""
     reasons = []
     for finding in case.answer.findings:
@@ -190,6 +214,8 @@ def stands_for_itself(case: Case) -> list[Reason]:
                 rule, message = "binding.argument", "the cited line passes a value to a call; it is no default"
             elif _DEFAULT.search(case.task.text) and is_conditional(span):
                 rule, message = "binding.conditional", "the cited line holds under a condition only; a default does not"
+            elif _DEFAULT.search(case.task.text) and is_later(span):
+                rule, message = "binding.conditional", "the cited line changes a value later; a default is there before"
             else:
                 continue
             reasons.append(Reason(rule=rule, message=message, span=span.quote))
@@ -216,6 +242,15 @@ def class_is_the_named(case: Case) -> list[Reason]:
         subjects = [name for name in case.named if name.kind == "word" and not name.same(expected)]
         for span in case.spans(finding):
             statement = _CLASS.match(span.quote)
+            if statement is not None and values.parse(finding.found).same(values.word(statement["name"])):
+                reasons.append(
+                    Reason(
+                        rule="binding.other_class",
+                        message=f"the cited line says what {statement['name']} is, and not that it is itself",
+                        span=span.quote,
+                    )
+                )
+                continue
             if values.shape(expected.text) != "camel" or (statement is not None and not subjects):
                 continue
             if statement is None:
@@ -230,7 +265,7 @@ def class_is_the_named(case: Case) -> list[Reason]:
                     )
                 continue
             defined = values.word(statement["name"])
-            if values.parse(finding.found).same(defined) or not any(defined.same(name) for name in subjects):
+            if not any(defined.same(name) for name in subjects):
                 reasons.append(
                     Reason(
                         rule="binding.other_class",
@@ -269,8 +304,8 @@ def asserts_value(case: Case) -> list[Reason]:
             continue  # a finding without a value asserts its quote, whole
         for span in case.spans(finding):
             listed = _LISTS.search(span.quote)
-            if listed and _raises(finding.found, span.quote):
-                continue
+            if listed and (_raises(finding.found, span.quote) or listed[0].lower() in case.task.text.lower()):
+                continue  # the text of an error, or an example that the claim itself is about
             if listed and not _is_named_default(finding.found, span.quote):
                 reasons.append(
                     Reason(rule="binding.listed", message=f"the cited line lists ({listed[0]!r})", span=span.quote)

@@ -105,7 +105,9 @@ class Case:
     @cached_property
     def asked_definitions(self) -> frozenset[str]:
         """Capitalised names of the task in which a shown line is defined, lower-cased: `Queue` in "a kombu Queue"."""
-        named = frozenset(name.lower() for name in _CAPITALISED.findall(self.task.text))
+        # A message that a claim quotes names nothing in which its line would have to be defined.
+        text = values.before_message(self.task.text) if values.raised(self.task.text) else self.task.text
+        named = frozenset(name.lower() for name in _CAPITALISED.findall(text))
         packages = {record.origin.partition(" ")[0].lower() for record in self.records.values()}
         defined = frozenset().union(*(definitions(self.shown(line)) for line in self.bundle.lines))
         claimed = " ".join(value.text for value in values.claimed(self.task.text)).lower()

@@ -68,6 +68,7 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         Rule(subject.covers_subject, ("binding.other_subject",)),
         Rule(binding.is_in_the_package, ("binding.other_package",)),
         Rule(binding.names_the_named, ("binding.other_name",)),
+        Rule(binding.gives_to_the_asked, ("binding.other_name",)),
         Rule(binding.has_no_rival, ("binding.rival_line",)),
         Rule(binding.is_not_stated_elsewhere, ("binding.stated_elsewhere",)),
         Rule(

@@ -18,7 +18,12 @@ _DEFINITION = re.compile(r"\s*(?:async\s+)?(?:def|class|function|func|fn)\b")
 _PASSED = re.compile(r"\s*\w+=(?!=)(?!\w*(?:Option|Field)\()[^=]*,?\s*$")
 _TABLE = re.compile(r"\w*(?:Namespace|Options?|Settings|Defaults|Config|dict|namedtuple|Enum)\($", re.IGNORECASE)
 _QUOTED_BLOCK = re.compile(r'"""|\'\'\'')
-_CODE = re.compile(r"""\s*(?:[\w.]+\s*=(?!=)|['"][\w.-]+['"]\s*:|[\w.]+\(.*\)?\s*$)""")
+_OWN_ATTRIBUTE = re.compile(r"\s*(?:self|cls)\.\w+\s*(?::[^=]{1,80})?=(?!=)")
+_METHOD = re.compile(r"\s*(?:async\s+)?def\s+(?P<name>\w+)")
+_MAKING = re.compile(
+    r"__(?:init|new|post_init|set_name|setstate)__$|_*(?:init|setup|reset|clear|configure|create|open)"
+)
+_CODE = re.compile(r"""\s*(?:[\w.]+\s*=(?!=)|['"][\w.-]+['"]\s*:|[\w.]+\((?:[^)]*|.*\)\s*)$)""")
 
 
 def is_example(span: Span) -> bool:
@@ -49,6 +54,14 @@ def is_conditional(span: Span) -> bool:
             return met
         met = met or _CONDITION.match(line) is not None
     return False
+
+
+def is_later(span: Span) -> bool:
+    """Is it an attribute that a method sets, other than the one that makes the object?"""
+    if not _OWN_ATTRIBUTE.match(span.quote):
+        return False
+    method = next((found for line in [*span.outer, *span.lines[:1]] if (found := _METHOD.match(line))), None)
+    return method is not None and not _MAKING.match(method["name"])
 
 
 def is_argument(span: Span) -> bool:

@@ -99,11 +99,12 @@ def share(subject: dict[str, float], span: Span) -> float:
 
 
 def spells(span: Span, name: str) -> bool:
-    """Is a name made of what encloses a place and of what it gives a value to: `worker_pool` in `worker=…(pool=…`?"""
+    """Is a name that of the table around a place and what the place gives a value to: `worker_pool` in `worker=…(`?"""
     lowered = name.lower()
-    for given in names_given(span.quote, frozenset()):
+    for given in names_given(span.statement.partition("\n")[0], frozenset()):
         outer = lowered.removesuffix(f"_{given.lower()}")
-        if outer != lowered and values.stands_whole(outer, span.names.lower()):
+        tables = (name.lower() for line in span.outer for name in names_given(line, frozenset()))
+        if outer != lowered and outer in tables:
             return True
     return False
 

@@ -132,3 +132,37 @@ def test_a_line_that_says_both_states_neither() -> None:
 def test_an_index_is_no_value() -> None:
     """`range(9)[1]` states no 1."""
     assert stated("day = month_range(year)[1]", values.parse("1")) == ()
+
+
+def test_a_text_that_is_assigned_refutes_a_text_of_any_shape() -> None:
+    """`LABEL = 'pool'` says that the label is no `POOL_CMD`, though one is written in capitals and one is not."""
+    bundle = shown(source("class Pool:\n    label = 'sockets'", "net.pool.Pool"))
+    assert rules("Verify that the label of Pool in net is `POOL_CMD`.", bundle, "L2", "sockets", "POOL_CMD") == set()
+
+
+def test_no_value_is_claimed_in_several_ways() -> None:
+    """`not set` is a value like None, and no denial."""
+    bundle = shown(source("class Pool:\n    label = None", "net.pool.Pool"))
+    assert rules("Verify that the label of Pool in net is not set.", bundle, "L2", "None", "not set") == set()
+
+
+def test_a_default_is_not_what_a_method_sets_later() -> None:
+    """`self.x = True` in `close` says what holds then; in `__init__` it says what holds first."""
+    task = "Verify that `closed` of Pool in net is True by default."
+    for method, objects in (("close", True), ("__init__", False)):
+        text = f"class Pool:\n    def {method}(self):\n        self.closed = True"
+        found = rules(task, shown(source(text, "net.pool.Pool")), "L3", "True", "True")
+        assert ("binding.conditional" in found) is objects, method
+
+
+def test_a_line_about_another_name_settles_nothing() -> None:
+    """A line that gives its value to a name of which the claim says no word is not about the claim."""
+    bundle = shown(source("class Pool:\n    retries = 8\n    sockets = 9", "net.pool.Pool"))
+    assert "binding.other_name" in rules("Verify that the sockets of Pool in net are 8.", bundle, "L2", "8", "8")
+
+
+def test_a_class_is_not_found_to_be_itself() -> None:
+    """The name in a class's own header is no base of it."""
+    bundle = shown(source("class PoolError(OSError):\n    ...", "net.errors.PoolError"))
+    task = "Verify that net's PoolError is a PoolError."
+    assert "binding.other_class" in rules(task, bundle, "L1", "PoolError", "PoolError")
