@@ -13,23 +13,37 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import time
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import redis
 
 from broker.signing import HEADER, UNSIGNED, Keyring
+from replay import tracing
 from replay.contracts import Tier
 from replay.topology import ROUTES, Queue, TaskName
+
+# When the message was enqueued for the first time, Unix time by the clock of who did it. Informative: it is not signed.
+ENQUEUED_AT = "replay-enqueued-at"
 
 MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
 CHUNK = 500
 
+_ENQUEUED_AT = ENQUEUED_AT.encode()
+# How the bytes of a message of ours begin; the task's name stands in the middle, the quoted id follows.
+_HEAD = b'{"headers":{"lang":"py","task":"%b","id":'
+_OUR_HEADS = tuple(_HEAD % name.value.encode() + b'"' for name in ROUTES)
+
 TASK_OF: dict[Queue, TaskName] = {queue: name for name, queue in ROUTES.items()}
 
+
+# The year 2286: what is later is no time, and an integer beyond it may be none that a float can say.
+_LAST_MOMENT = 1e10
 
 _TIER_OF = {Queue.LOCAL: Tier.LOCAL, Queue.ESCALATION: Tier.ESCALATION}
 
@@ -48,17 +62,24 @@ class SignatureFault(EnvelopeFault):
 
 @dataclass(frozen=True)
 class Envelope:
-    """One task message: Celery's task name, its id `<run_id>:<tier>`, and the one JSON argument."""
+    """One task message: Celery's task name, its id `<run_id>:<tier>`, and the one JSON argument.
+
+    `enqueued_at` is None where the message does not say, and before it is enqueued; `traceparent` is empty then.
+    """
 
     task_name: TaskName
     message_id: str
     payload: dict[str, Any]
+    enqueued_at: float | None = field(default=None, compare=False)
+    traceparent: str = field(default="", compare=False)
 
     def message(self, queue: str, tag: str, keyring: Keyring = UNSIGNED) -> dict[str, Any]:
         """The kombu form, with `tag` as its delivery tag."""
         # ASCII only: JSON from a stranger may hold a lone surrogate, which UTF-8 cannot say.
         body = json.dumps([[self.payload], {}, {}], separators=(",", ":")).encode("ascii")
-        headers = {"lang": "py", "task": self.task_name.value, "id": self.message_id}
+        since = time.time() if self.enqueued_at is None else self.enqueued_at
+        headers = {"lang": "py", "task": self.task_name.value, "id": self.message_id, ENQUEUED_AT: round(since, 3)}
+        headers |= {tracing.HEADER: self.traceparent} if self.traceparent else {}
         signature = keyring.sign(queue, self.message_id, body)
         return {
             "body": base64.b64encode(body).decode("ascii"),
@@ -75,7 +96,60 @@ class Envelope:
 
     def sealed(self, queue: str, keyring: Keyring = UNSIGNED) -> bytes:
         """The bytes that lie on a queue, signed where there are keys."""
-        return json.dumps(self.message(queue, str(uuid.uuid4()), keyring), separators=(",", ":")).encode()
+        # ASCII only: JSON from a stranger may hold a lone surrogate, which UTF-8 cannot say.
+        argument = json.dumps(self.payload, separators=(",", ":")).encode("ascii")
+        return Press(self.task_name, queue, keyring).sealed(self.message_id, argument, self.enqueued_at)
+
+
+class Press:
+    """Seals many messages of one queue: what is the same in all of them is written once.
+
+    The task's name and the message's id come first in the bytes, so that `run_id_of` finds them without reading on.
+
+    Args:
+        task_name: Celery's name of the task.
+        queue: Where the messages will lie.
+        keyring: Signs them.
+    """
+
+    def __init__(self, task_name: TaskName, queue: str, keyring: Keyring = UNSIGNED) -> None:
+        self._queue = queue
+        self._keyring = keyring
+        self._head = _HEAD % task_name.value.encode()
+        self._middle = (
+            b'},"content-encoding":"utf-8","content-type":"application/json","properties":{"body_encoding":"base64",'
+            b'"delivery_info":{"exchange":"","routing_key":%b},"correlation_id":' % _quoted(queue)
+        )
+        # A tag is unique with its number; random digits for each message would cost as much as all the rest of it.
+        self._series = uuid.uuid4().hex
+        self._count = 0
+
+    def sealed(self, message_id: str, argument: bytes, enqueued_at: float | None = None) -> bytes:
+        """The bytes of one message.
+
+        Args:
+            message_id: `<run_id>:<tier>`.
+            argument: The one JSON object of the call, as bytes.
+            enqueued_at: When it was enqueued for the first time; None is now.
+        """
+        body = b"[[%b],{},{}]" % argument
+        quoted = _quoted(message_id)
+        self._count += 1
+        signature = self._keyring.sign(self._queue, message_id, body)
+        traced = tracing.sent(self._queue, message_id)
+        return b'%b%b,"%b":%.3f%b%b%b%b,"delivery_tag":"%b-%d"},"body":"%b"}' % (
+            self._head,
+            quoted,
+            _ENQUEUED_AT,
+            time.time() if enqueued_at is None else enqueued_at,
+            b',"%b":"%b"' % (tracing.HEADER.encode(), traced.encode()) if traced else b"",
+            b"" if signature is None else b',"%b":"%b"' % (HEADER.encode(), signature.encode()),
+            self._middle,
+            quoted,
+            self._series.encode(),
+            self._count,
+            binascii.b2a_base64(body, newline=False),
+        )
 
 
 def opened(item: bytes, queue: Queue, keyring: Keyring = UNSIGNED) -> Envelope:
@@ -106,7 +180,7 @@ def opened(item: bytes, queue: Queue, keyring: Keyring = UNSIGNED) -> Envelope:
     # Before the body is parsed: what is not ours is not read any further.
     if (fault := keyring.fault(queue.value, message_id, body, headers.get(HEADER))) is not None:
         raise SignatureFault(fault)
-    return Envelope(TASK_OF[queue], message_id, _argument(body))
+    return Envelope(TASK_OF[queue], message_id, _argument(body), _moment(headers), _traceparent(headers))
 
 
 def tier_of(queue: Queue) -> Tier:
@@ -116,11 +190,29 @@ def tier_of(queue: Queue) -> Tier:
 
 def run_id_of(item: bytes) -> str | None:
     """The run that a message is about, or None where its bytes do not say."""
+    for head in _OUR_HEADS:
+        if item.startswith(head):
+            message_id = item[len(head) : item.find(b'"', len(head))]
+            if b"\\" not in message_id and message_id.isascii():
+                return message_id.decode("ascii").rpartition(":")[0] or None
     try:
         message_id = _json_object(item)["headers"]["id"]
     except (EnvelopeFault, KeyError, TypeError):
         return None
     return message_id.rpartition(":")[0] or None if isinstance(message_id, str) else None
+
+
+def _quoted(text: str) -> bytes:
+    return encode_basestring_ascii(text).encode("ascii")
+
+
+def enqueued_at_of(item: bytes) -> float | None:
+    """When a message was enqueued, or None where its bytes do not say."""
+    try:
+        headers = _json_object(item).get("headers")
+    except EnvelopeFault:
+        return None
+    return _moment(headers) if isinstance(headers, dict) else None
 
 
 def publish(
@@ -143,12 +235,23 @@ def publish(
         chunk: Messages that one command carries.
         keyring: Signs them.
     """
-    sealed = (Envelope(name, message_id, payload).sealed(queue, keyring) for name, message_id, payload in messages)
     total = 0
-    for batch in _chunks(sealed, chunk):
+    for batch in _chunks(_sealed(messages, queue, keyring), chunk):
         client.lpush(queue, *batch)
         total += len(batch)
     return total
+
+
+def _moment(headers: dict[str, Any]) -> float | None:
+    said = headers.get(ENQUEUED_AT)
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        return None
+    return float(said) if 0 <= said < _LAST_MOMENT else None
+
+
+def _traceparent(headers: dict[str, Any]) -> str:
+    said = headers.get(tracing.HEADER)
+    return said if isinstance(said, str) and tracing.is_valid(said) else ""
 
 
 def _json_object(item: bytes) -> dict[str, Any]:
@@ -188,6 +291,13 @@ def _argument(body: bytes) -> dict[str, Any]:
             return payload
         case _:
             raise EnvelopeFault("body: not a call with exactly one JSON object as its argument")
+
+
+def _sealed(messages: Iterable[tuple[TaskName, str, dict[str, Any]]], queue: str, keyring: Keyring) -> Iterator[bytes]:
+    presses: dict[TaskName, Press] = {}
+    for name, message_id, payload in messages:
+        press = presses.get(name) or presses.setdefault(name, Press(name, queue, keyring))
+        yield press.sealed(message_id, json.dumps(payload, separators=(",", ":")).encode("ascii"))
 
 
 def _chunks(items: Iterable[bytes], size: int) -> Iterator[list[bytes]]:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import redis
 
 from broker.claims import MOVED_BACK, claim_key, consumers_key, index_key, unacked_key
-from broker.envelope import run_id_of
+from broker.envelope import enqueued_at_of, run_id_of
 from broker.evidence_stream import FIELD, backlog
+from replay.compact import TextSet
 from replay.errors import UnavailableError
 from replay.topology import EVIDENCE_STREAM, ROUTES, Queue
 
@@ -36,6 +37,9 @@ class Depths:
         oldest_lease_s: By queue: seconds since the oldest lease was renewed; None where nothing is in flight.
         dead: Letters on the dead queue.
         evidence: Records that the writer has not yet acknowledged.
+        oldest_waiting_s: By queue: seconds since the message that is taken next was enqueued, by the clock of who
+            enqueued it; None where nothing waits, or its bytes do not say.
+        evidence_lag_s: Seconds since the oldest record that is not yet in the log was published; 0 where all are.
     """
 
     waiting: dict[str, int]
@@ -43,24 +47,43 @@ class Depths:
     oldest_lease_s: dict[str, float | None]
     dead: int
     evidence: int
+    oldest_waiting_s: dict[str, float | None] = field(default_factory=dict)
+    evidence_lag_s: float = 0.0
 
 
 def depths(client: redis.Redis) -> Depths:
     """Read all depths, within a few round trips."""
-    seconds, microseconds = client.time()
-    waiting, in_flight, oldest = {}, {}, {}
+    now = server_time(client)
+    waiting, in_flight, oldest, next_s = {}, {}, {}, {}
     for queue in WORK:
         with client.pipeline(transaction=True) as pipe:
             for name in _lists(queue):
                 pipe.llen(name)
+                pipe.lindex(name, -1)
             pipe.hlen(unacked_key(queue))
             pipe.zrange(index_key(queue), 0, 0, withscores=True)
-            *lengths, held, first = pipe.execute()
-        waiting[queue.value] = sum(lengths)
+            *lists, held, first = pipe.execute()
+        waiting[queue.value] = sum(lists[::2])
         in_flight[queue.value] = held
-        oldest[queue.value] = round(seconds + microseconds / 1e6 - first[0][1], 3) if first else None
+        oldest[queue.value] = round(now - first[0][1], 3) if first else None
+        since = [at for item in lists[1::2] if item is not None and (at := enqueued_at_of(item)) is not None]
+        next_s[queue.value] = max(0.0, round(now - min(since), 3)) if since else None
     dead = client.llen(Queue.DEAD.value)
-    return Depths(waiting, in_flight, oldest, dead, backlog(client))
+    behind = backlog(client)
+    lag_s = _lag(client, now) if behind else 0.0
+    return Depths(waiting, in_flight, oldest, dead, behind, next_s, lag_s)
+
+
+def server_time(client: redis.Redis) -> float:
+    """Unix time by the broker's clock."""
+    seconds, microseconds = client.time()
+    return float(seconds + microseconds / 1e6)
+
+
+def _lag(client: redis.Redis, now: float) -> float:
+    # The id of an entry begins with the milliseconds of its making.
+    first = cast("list[Any]", client.xrange(EVIDENCE_STREAM, count=1))
+    return max(0.0, round(now - int(first[0][0].partition(b"-")[0]) / 1000, 3)) if first else 0.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +96,7 @@ class Look:
     """
 
     began_at: float
-    run_ids: frozenset[str]
+    run_ids: TextSet
 
 
 def look(client: redis.Redis) -> Look:
@@ -91,19 +114,26 @@ def look(client: redis.Redis) -> Look:
     for _ in range(_LOOKS):
         seconds, microseconds = client.time()
         moved = client.get(MOVED_BACK)
-        found = {run_id_of(item) for queue in WORK for item in _held(client, queue)}
-        found.update(_run_id_of_record(record) for record in _stream_records(client))
+        found = TextSet()
+        for run_id in _run_ids(client):
+            if run_id is not None:
+                found.add(run_id)
         if client.get(MOVED_BACK) == moved:
-            return Look(seconds + microseconds / 1e6, frozenset(run_id for run_id in found if run_id is not None))
+            return Look(seconds + microseconds / 1e6, found)
     raise UnavailableError(
         f"messages were handed back to their queues during each of {_LOOKS} looks at the broker",
         hint="Workers die or give back one task after the other: see their logs. Then try again.",
     )
 
 
-def visible_run_ids(client: redis.Redis) -> set[str]:
+def visible_run_ids(client: redis.Redis) -> TextSet:
     """Every run that the broker holds: see `look`."""
-    return set(look(client).run_ids)
+    return look(client).run_ids
+
+
+def waiting(client: redis.Redis, queue: Queue) -> int:
+    """How many messages wait in one queue: one short command."""
+    return client.llen(queue.value)
 
 
 def purge(client: redis.Redis, queue: Queue) -> int:
@@ -117,6 +147,12 @@ def purge(client: redis.Redis, queue: Queue) -> int:
 
 def _lists(queue: Queue) -> tuple[str, ...]:
     return (queue.value, *(queue.value + suffix for suffix in _PRIORITY_LISTS))
+
+
+def _run_ids(client: redis.Redis) -> Iterator[str | None]:
+    for queue in WORK:
+        yield from map(run_id_of, _held(client, queue))
+    yield from map(_run_id_of_record, _stream_records(client))
 
 
 def _held(client: redis.Redis, queue: Queue) -> Iterator[bytes]:

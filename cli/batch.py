@@ -1,4 +1,4 @@
-"""`replay batch`: what was submitted, how far it is, and whether anything of it is missing."""
+"""`replay batch`: what was submitted, how far it is, what came of it, and whether anything of it is missing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from rich.table import Table
 
 from broker.connection import connect
 from broker.signing import Keyring
-from cli import console
+from cli import batch_control, batch_results, batch_show, console
 from evidence.reader import EvidenceReader
-from producer import manifest, reconcile, repeats
+from producer import manifest, marks, reconcile
 from producer.reconcile import Account
-from replay.contracts import State
 from replay.errors import InputError
 from replay.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Batches: list them, look at one, find and enqueue what a broker lost.")
+app = typer.Typer(
+    no_args_is_help=True, help="Batches: list, look at, wait for, pause, resume, retry and cancel them; their results."
+)
 
 Batch = Annotated[str | None, typer.Argument(help="A batch id or the beginning of one; by default the newest.")]
 
@@ -45,7 +46,8 @@ def list_batches(
     for column in ("batch", "created", "source", "tasks", "ended", ""):
         table.add_column(column, justify="right" if column in {"tasks", "ended"} else "left", overflow="fold")
     for row in rows:
-        state = "cancelled" if row["cancelled"] else "" if row["ended"] < row["tasks"] else "done"
+        is_done = row["ended"] >= row["tasks"]
+        state = "cancelled" if row["cancelled"] else "done" if is_done else "paused" if row["paused"] else ""
         values = (row["batch_id"], row["created_at"], row["source"], row["tasks"], row["ended"], state)
         table.add_row(*map(str, values))
     console.out.print(table)
@@ -53,40 +55,13 @@ def list_batches(
         console.note(f"{len(ids) - len(rows)} older ones are not shown: -n {len(ids)} shows them")
 
 
-@app.command()
-def show(batch: Batch = None, as_json: console.AsJson = False) -> None:
-    """Show one batch: how many of its runs stand in which state, and which were made again.
-
-    Example: replay batch show batch_5f0c
-    """
-    settings = Settings()
-    batch_id = manifest.find_id(settings.batches_dir, batch)
-    found = manifest.load(settings.batches_dir, batch_id)
-    states = EvidenceReader(settings.evidence_log).batch_states(batch_id)
-    standing = [states[task.run_id].state for task in found.tasks if task.run_id in states]
-    made_again = repeats.read(manifest.folder(settings.batches_dir, batch_id))
-    value: dict[str, Any] = {
-        "batch_id": batch_id,
-        "created_at": found.created_at,
-        "source": found.source,
-        "corpus_version": found.corpus_version,
-        "cancelled": manifest.is_cancelled(settings.batches_dir, batch_id),
-        "tasks": len(found.tasks),
-        "without_evidence": len(found.tasks) - len(standing),
-        **{state.value: standing.count(state.value) for state in State},
-        "repeats": [
-            {"run_id": repeat.run_id, "new_run_id": repeat.task.run_id, "letter_id": repeat.letter_id}
-            for repeat in made_again
-        ],
-    }
-    if as_json:
-        console.print_json(value)
-        return
-    for name, held in value.items():
-        if name != "repeats":
-            console.out.print(f"{name.replace('_', ' '):17} {held if held is not None else '-'}", soft_wrap=True)
-    for repeat in made_again:
-        console.out.print(f"made again        {repeat.run_id} as {repeat.task.run_id}", soft_wrap=True)
+app.command("show")(batch_show.show)
+app.command("wait")(batch_control.wait)
+app.command("cancel")(batch_control.cancel)
+app.command("pause")(batch_control.pause)
+app.command("resume")(batch_control.resume)
+app.command("retry")(batch_control.retry)
+app.command("results")(batch_results.results)
 
 
 @app.command("reconcile")
@@ -142,6 +117,8 @@ def _overview(settings: Settings, reader: EvidenceReader, batch_id: str) -> dict
         "tasks": header.count,
         "ended": reconcile.ended(batch_id, settings, reader),
         "cancelled": manifest.is_cancelled(settings.batches_dir, batch_id),
+        "paused": marks.is_paused(settings.batches_dir, batch_id),
+        "priority": marks.priority_of(settings.batches_dir, batch_id).value,
     }
 
 
@@ -152,15 +129,18 @@ def _as_value(account: Account, enqueued: int) -> dict[str, Any]:
         "terminal": account.ended,
         "in_broker": account.in_broker,
         "dead": account.dead,
-        "missing": len(account.missing),
+        "missing": account.missing,
         "enqueued": enqueued,
+        "paused": account.paused,
     }
 
 
 def _in_words(account: Account, enqueued: int, *, dry_run: bool) -> str:
     held = f", {account.dead} held back by dead letters" if account.dead else ""
     again = "" if dry_run else f", {enqueued} enqueued again"
+    if account.paused:
+        again += "; it is paused"
     return (
         f"{account.batch_id}: {account.accepted} accepted, {account.ended} ended, {account.in_broker} in the broker, "
-        f"{len(account.missing)} missing{held}{again}"
+        f"{account.missing} missing{held}{again}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,9 +17,11 @@ from producer.gold import read_gold
 from producer.manifest import Batch
 from producer.results import results as join
 from producer.results import to_csv, to_jsonl
-from producer.summary import summarise
+from producer.summary import Summing
 from replay.errors import InputError
 from replay.settings import Settings
+
+_MOST_ROWS = 1000
 
 Format = Literal["table", "jsonl", "csv", "json"]
 
@@ -50,13 +53,17 @@ def results(
 
 def print_results(batch: Batch, settings: Settings, form: Format, gold: Path | None = None) -> None:
     """Print a batch's results in one of the formats."""
-    rows = list(join(batch, EvidenceReader(settings.evidence_log)))
+    found = join(batch, EvidenceReader(settings.evidence_log))
     if form in ("jsonl", "csv"):
-        for line in to_jsonl(rows) if form == "jsonl" else to_csv(rows):
+        for line in to_jsonl(found) if form == "jsonl" else to_csv(found):
             print(line)
         return
     known = read_gold(gold) if gold is not None else None
-    summary = summarise(rows, known)
+    summing = Summing(known)
+    rows = list(islice(summing.through(found), None if form == "json" else _MOST_ROWS))
+    # What the table has no place for still counts.
+    left = sum(1 for _ in summing.through(found))
+    summary = summing.summary()
     if form == "json":
         console.print_json(
             {
@@ -67,6 +74,8 @@ def print_results(batch: Batch, settings: Settings, form: Format, gold: Path | N
         )
         return
     console.out.print(results_table(rows, known))
+    if left:
+        console.note(f"{left:,} more rows are not shown: `replay batch results -o FILE` writes all of them")
     console.out.print()
     console.out.print(f"{batch.batch_id}, from {batch.source}", style="dim")
     print_summary(summary)

@@ -7,6 +7,7 @@ from redis.exceptions import RedisError
 
 from broker import cancelled
 from broker.connection import connect
+from evidence.ledger import BatchLedger
 from evidence.reader import EvidenceReader
 from producer import manifest
 from producer.manifest import Batch
@@ -34,5 +35,5 @@ def cancel(batch: Batch, settings: Settings, client: redis.Redis | None = None) 
             f"Batch {batch.batch_id} is marked as cancelled, but the workers could not be told: {error}",
             hint="Start the broker (`replay status` shows whether it runs) and cancel the batch again.",
         ) from error
-    ended = EvidenceReader(settings.evidence_log).terminal_ids(batch.batch_id)
-    return sum(1 for task in batch.tasks if task.run_id not in ended)
+    ledger = BatchLedger(EvidenceReader(settings.evidence_log), batch.batch_id, batch.superseded)
+    return len(batch.tasks) - ledger.tally().done

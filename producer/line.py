@@ -81,7 +81,7 @@ class _BadLineError(Exception):
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        value = _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _BadLineError("", f"not UTF-8: byte 0x{raw[error.start]:02x} at position {error.start}") from None
     except json.JSONDecodeError as error:
@@ -124,3 +124,7 @@ def _first_fault(error: ValidationError) -> tuple[str, str]:
             return field, "empty"
         case _:
             return field, fault["msg"][0].lower() + fault["msg"][1:]
+
+
+# Made once: `json.loads` makes one for each line.
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_twins, parse_constant=_no_constant)

@@ -7,7 +7,9 @@ id follows from the tasks alone: submitting the same file again finds the same m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,12 +19,17 @@ from pydantic import ConfigDict, Field, ValidationError
 from evidence import durable
 from producer import repeats
 from producer.line import TaskLine
+from producer.tasks import StoredTasks, lines_of
 from replay import identity
+from replay.compact import TextSet
 from replay.contracts import Message, ReplayTask
 from replay.errors import AppendFailed, EvidenceDamaged, InputError
 
 _MANIFEST = "manifest.jsonl"
 _CANCELLED = "cancelled"
+_BLOCK = 1 << 20
+# As long as the true one, so that it can be written over.
+_NO_HASH = "0" * 64
 
 
 class Header(Message):
@@ -48,14 +55,17 @@ class Batch:
         created_at: UTC, ISO 8601.
         source: Name of the file that it came from.
         corpus_version: The current corpus at submission, informative: workers may use a later one.
-        tasks: What is to be run; for a task that was repeated, the run that stands for it now.
+        tasks: What is to be run; for a task that was repeated, the run that stands for it now. Of a batch that was
+            loaded they lie on the disk, and each iteration reads them there: count them by `len`, and hold few.
+        superseded: Runs in whose place others stand.
     """
 
     batch_id: str
     created_at: str
     source: str
     corpus_version: str | None
-    tasks: tuple[ReplayTask, ...]
+    tasks: Sequence[ReplayTask]
+    superseded: tuple[str, ...] = ()
 
 
 def plan(
@@ -108,16 +118,56 @@ def write(batch: Batch, batches_dir: Path) -> None:
     Raises:
         AppendFailed: The disk said no; the batch is not accepted.
     """
-    body = b"".join(identity.canonical_json(task.wire()) + b"\n" for task in batch.tasks)
-    header = Header(
+    head = Header(
         batch_id=batch.batch_id,
         created_at=batch.created_at,
         source=batch.source,
         count=len(batch.tasks),
         corpus_version=batch.corpus_version,
-        tasks_sha256=hashlib.sha256(body).hexdigest(),
+        tasks_sha256=_NO_HASH,
     )
-    _keep(folder(batches_dir, batch.batch_id) / _MANIFEST, identity.canonical_json(header.wire()) + b"\n" + body)
+    write_lines(head, (line for _, line in lines_of(batch.tasks)), batches_dir)
+
+
+# openat(temporary, O_CREAT) -> write header without its hash, write tasks -> pwrite(header) -> fsync -> rename -> fsync
+def write_lines(head: Header, lines: Iterable[bytes], batches_dir: Path) -> Batch:
+    """As `write`, of tasks in canonical JSON that need not be held; `tasks_sha256` of the header is filled in.
+
+    Returns:
+        The batch, its tasks on the disk.
+
+    Raises:
+        AppendFailed: The disk said no; the batch is not accepted.
+    """
+    path = folder(batches_dir, head.batch_id) / _MANIFEST
+    temporary = path.with_name(f"{_MANIFEST}.tmp")
+    body = hashlib.sha256()
+    try:
+        durable.make_folders(path.parent)
+        with temporary.open("wb", buffering=_BLOCK) as file:
+            file.write(_header_line(head))
+            for line in lines:
+                ended = line + b"\n"
+                body.update(ended)
+                file.write(ended)
+            file.seek(0)
+            file.write(_header_line(head, body.hexdigest()))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        # Dies before this: the name may be lost, and with it the batch, which nobody was told of.
+        durable.sync_folder(path.parent)
+    except (AppendFailed, OSError) as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        failed = error if isinstance(error, AppendFailed) else durable.append_failed("write", path, error)
+        raise AppendFailed(failed.message, hint=_HINT_OF_ROOM) from error
+    tasks = StoredTasks(path, len(_header_line(head)), head.count)
+    return Batch(head.batch_id, head.created_at, head.source, head.corpus_version, tasks)
+
+
+def _header_line(head: Header, tasks_sha256: str = _NO_HASH) -> bytes:
+    return identity.canonical_json(head.wire() | {"tasks_sha256": tasks_sha256}) + b"\n"
 
 
 def header(batches_dir: Path, batch_id: str) -> Header:
@@ -146,23 +196,26 @@ def load(batches_dir: Path, batch_id: str) -> Batch:
         InputError: There is no such batch.
         EvidenceDamaged: The manifest is not what was written.
     """
+    head = header(batches_dir, batch_id)
     path = folder(batches_dir, batch_id) / _MANIFEST
-    try:
-        first, _, body = path.read_bytes().partition(b"\n")
-    except OSError:
-        raise _no_batch(batches_dir, batch_id) from None
-    hint = _hint_of_damage(path)
-    try:
-        head = Header.model_validate_json(first)
-        if hashlib.sha256(body).hexdigest() != head.tasks_sha256:
-            raise EvidenceDamaged(f"{path} was changed since it was written: its tasks have another hash.", hint=hint)
-        tasks = tuple(ReplayTask.model_validate_json(line) for line in body.splitlines())
-    except ValidationError as error:
-        raise EvidenceDamaged(f"{path} is not a manifest: {error.errors()[0]['msg']}", hint=hint) from error
-    if len(tasks) != head.count or head.batch_id != batch_id:
-        raise EvidenceDamaged(f"{path} holds {len(tasks)} tasks of {head.batch_id}, not {head.count}.", hint=hint)
-    current = repeats.current(tasks, repeats.read(path.parent))
-    return Batch(batch_id, head.created_at, head.source, head.corpus_version, current)
+    body = hashlib.sha256()
+    count = 0
+    with path.open("rb", buffering=0) as file:
+        start = len(file.readline())
+        while data := file.read(_BLOCK):
+            body.update(data)
+            count += data.count(b"\n")
+    if body.hexdigest() != head.tasks_sha256:
+        raise EvidenceDamaged(
+            f"{path} was changed since it was written: its tasks have another hash.", hint=_hint_of_damage(path)
+        )
+    if count != head.count or head.batch_id != batch_id:
+        raise EvidenceDamaged(
+            f"{path} holds {count} tasks of {head.batch_id}, not {head.count}.", hint=_hint_of_damage(path)
+        )
+    superseded = repeats.superseded(path.parent)
+    tasks = StoredTasks(path, start, head.count, TextSet(superseded))
+    return Batch(batch_id, head.created_at, head.source, head.corpus_version, tasks, superseded)
 
 
 def known(batches_dir: Path) -> list[str]:
@@ -230,11 +283,12 @@ def _hint_of_damage(path: Path) -> str:
     return f"Move {path.parent} away and submit the file again: what is in evidence already counts."
 
 
+_HINT_OF_ROOM = "Make room or change the rights of the data directory, then submit again."
+
+
 def _keep(path: Path, content: bytes) -> None:
     try:
         durable.make_folders(path.parent)
         durable.keep(path, content)
     except AppendFailed as error:
-        raise AppendFailed(
-            error.message, hint="Make room or change the rights of the data directory, then submit again."
-        ) from error
+        raise AppendFailed(error.message, hint=_HINT_OF_ROOM) from error

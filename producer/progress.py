@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import redis
 from redis.exceptions import RedisError
 
 from broker import queues
-from evidence.reader import Entry, EvidenceReader
-from evidence.row import Row
+from evidence.ledger import BatchLedger
+from evidence.reader import EvidenceReader
 from producer.manifest import Batch
-from replay import identity
-from replay.contracts import ReplayRun, State, Tier, Usage
+from replay.contracts import State, Tier
 from replay.topology import Queue
 
 _WINDOW_S = 120.0
@@ -83,6 +82,8 @@ def snapshot(batch: Batch, reader: EvidenceReader, client: redis.Redis | None) -
 class Watch:
     """Looks at one batch again and again, and knows the rates between the looks.
 
+    The ledger counts, and after the first look only what is new; nothing here is held for each task.
+
     Args:
         batch: What to look at.
         reader: Its evidence.
@@ -98,13 +99,13 @@ class Watch:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._batch = batch
-        self._reader = reader
+        self._total = len(batch.tasks)
+        # Without the runs in whose place others stand now.
+        self._ledger = BatchLedger(reader, batch.batch_id, batch.superseded)
         self._client = client
         self._clock = clock
         self._began = clock()
         self._past: deque[tuple[float, int, int]] = deque()
-        self._first_usage: dict[str, Usage] = {}
 
     def look(self) -> Progress:
         """Read the ledger and the queues.
@@ -112,52 +113,36 @@ class Watch:
         Raises:
             EvidenceDamaged: The log cannot be read.
         """
-        known = self._reader.batch_states(self._batch.batch_id)
-        # Without the runs in whose place others stand now.
-        rows = {task.run_id: known[task.run_id] for task in self._batch.tasks if task.run_id in known}
-        ended = Counter((row.state, row.tier) for row in rows.values() if row.terminal)
-        by_state = Counter(row.state for row in rows.values() if row.terminal)
-        escalated = sum(1 for row in rows.values() if not row.terminal and row.state == State.ESCALATED)
-        total = len(self._batch.tasks)
-        done = sum(by_state.values())
+        tally = self._ledger.tally()
+        escalated = tally.escalated
+        total = self._total
+        done = tally.done
         local_owed = total - done - escalated
         depths = self._depths()
         in_flight = depths.in_flight if depths is not None else {}
         running_local = min(in_flight.get(Queue.LOCAL.value, 0), local_owed)
         running_escalation = min(in_flight.get(Queue.ESCALATION.value, 0), escalated)
-        attempts: list[Row | Usage] = [*rows.values(), *self._usage_before(rows)]
-        completion_tokens = sum(row.completion_tokens or 0 for row in attempts)
+        tokens = tally.all_tokens()
         now = self._clock()
-        tokens_per_s, per_s = self._rates(now, completion_tokens, done)
+        tokens_per_s, per_s = self._rates(now, tokens.completion, done)
         return Progress(
             total=total,
             queued=local_owed - running_local,
             running=running_local + running_escalation,
-            accepted_local=ended[State.ACCEPTED, Tier.LOCAL],
-            accepted_escalation=ended[State.ACCEPTED, Tier.ESCALATION],
+            accepted_local=tally.ended[State.ACCEPTED, Tier.LOCAL],
+            accepted_escalation=tally.ended[State.ACCEPTED, Tier.ESCALATION],
             escalated_waiting=escalated - running_escalation,
-            rejected=by_state[State.REJECTED],
-            failed=by_state[State.FAILED],
-            cancelled=by_state[State.CANCELLED],
-            prompt_tokens=sum(row.prompt_tokens or 0 for row in attempts),
-            completion_tokens=completion_tokens,
-            cached_tokens=sum(row.cached_tokens or 0 for row in attempts),
+            rejected=tally.in_state(State.REJECTED),
+            failed=tally.in_state(State.FAILED),
+            cancelled=tally.in_state(State.CANCELLED),
+            prompt_tokens=tokens.prompt,
+            completion_tokens=tokens.completion,
+            cached_tokens=tokens.cached,
             tokens_per_s=tokens_per_s,
             eta_s=(total - done) / per_s if per_s else None,
             elapsed_s=now - self._began,
             broker_answers=depths is not None,
         )
-
-    def _usage_before(self, rows: dict[str, Row]) -> Iterable[Usage]:
-        """What the local attempts took of runs whose latest record is not the local one. Each is asked for once."""
-        for task in self._batch.tasks:
-            row = rows.get(task.run_id)
-            if row is not None and row.tier != Tier.LOCAL and task.run_id not in self._first_usage:
-                # Cancelled while it waited for the large model, a run has a local attempt too, or none at all.
-                attempt_id = identity.attempt_id(task.run_id, Tier.LOCAL, task.options.repeat)
-                entry = self._reader.get(attempt_id)
-                self._first_usage[task.run_id] = Usage() if entry is None else _usage(entry)
-        return self._first_usage.values()
 
     def _depths(self) -> queues.Depths | None:
         try:
@@ -176,8 +161,3 @@ class Watch:
             (tokens - tokens_then) / (now - then) if tokens > tokens_then else None,
             (done - done_then) / (now - then) if done > done_then else None,
         )
-
-
-def _usage(entry: Entry) -> Usage:
-    attempt = ReplayRun.model_validate(entry.record).attempt
-    return attempt.generation.usage if attempt is not None and attempt.generation is not None else Usage()

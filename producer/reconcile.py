@@ -5,26 +5,30 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 import redis
 from redis.exceptions import RedisError
 
-from broker import cancelled, heartbeat, queues
+from broker import cancelled, heartbeat, paused, queues
+from broker.paused import Wish
 from broker.signing import Keyring
+from evidence.ledger import BatchLedger, Standing
 from evidence.reader import EvidenceReader
-from evidence.row import Row
-from producer import letters, manifest, repeats
-from producer.enqueue import enqueue
+from producer import letters, manifest, marks, repeats
+from producer.enqueue import Feed, WhenFull, enqueue
 from producer.manifest import Batch
 from producer.progress import Progress, Watch
+from producer.tasks import lines_of, run_ids_of
 from producer.turn import PATIENCE_S, turn
-from replay.contracts import ReplayTask
+from replay.compact import TextSet
 from replay.errors import BrokerUnavailable, UnavailableError
 from replay.settings import Settings
 
 EVERY_S = 5.0
+
+_PAUSED = "the batch is paused; `replay batch resume` lets it go on"
 
 OnProgress = Callable[[Progress], None]
 OnTrouble = Callable[[str | None], None]
@@ -41,6 +45,7 @@ class Account:
         in_broker: Waiting, in flight, or as evidence on the way to the log.
         dead: Held back: their messages died `max_starts` times; `replay dead` shows and requeues them.
         missing: Owed, and nowhere.
+        paused: The batch is paused: what is missing stays so until somebody resumes it.
     """
 
     batch_id: str
@@ -48,7 +53,8 @@ class Account:
     ended: int
     in_broker: int
     dead: int
-    missing: tuple[ReplayTask, ...]
+    missing: int
+    paused: bool = False
 
     @property
     def owed(self) -> int:
@@ -64,38 +70,36 @@ class Reconciled:
     enqueued: int
 
 
-def account(batch: Batch, states: Mapping[str, Row], visible: Collection[str], held: Collection[str]) -> Account:
-    """Put the runs of a batch where they belong.
+def account(batch: Batch, standing: Standing, visible: TextSet, held: Collection[str]) -> Account:
+    """Count where the runs of a batch are.
 
     Args:
         batch: What was accepted.
-        states: Where each run stands in evidence, read after the broker.
+        standing: Which runs have evidence, read after the broker.
         visible: Runs that the broker holds.
         held: Runs that died too often to be enqueued again unasked.
     """
-    owed = [task for task in batch.tasks if not (task.run_id in states and states[task.run_id].terminal)]
-    nowhere = [task for task in owed if task.run_id not in visible]
-    missing = tuple(task for task in nowhere if task.run_id not in held)
-    return Account(
-        batch_id=batch.batch_id,
-        accepted=len(batch.tasks),
-        ended=len(batch.tasks) - len(owed),
-        in_broker=len(owed) - len(nowhere),
-        dead=len(nowhere) - len(missing),
-        missing=missing,
-    )
+    ended = in_broker = dead = missing = 0
+    for run_id in run_ids_of(batch.tasks):
+        if run_id in standing.ended:
+            ended += 1
+        elif run_id in visible:
+            in_broker += 1
+        elif run_id in held:
+            dead += 1
+        else:
+            missing += 1
+    return Account(batch.batch_id, len(batch.tasks), ended, in_broker, dead, missing)
 
 
 def ended(batch_id: str, settings: Settings, reader: EvidenceReader) -> int:
-    """How many tasks of a batch have an end that stands; without reading the tasks, where none was repeated.
+    """How many tasks of a batch have an end that stands, without reading the tasks.
 
     Raises:
-        EvidenceDamaged: The manifest or the log cannot be read.
+        EvidenceDamaged: The log or the file of repetitions cannot be read.
     """
-    terminal = reader.terminal_ids(batch_id)
-    if not repeats.read(manifest.folder(settings.batches_dir, batch_id)):
-        return len(terminal)
-    return sum(1 for task in manifest.load(settings.batches_dir, batch_id).tasks if task.run_id in terminal)
+    superseded = repeats.superseded(manifest.folder(settings.batches_dir, batch_id))
+    return BatchLedger(reader, batch_id, superseded).tally().done
 
 
 def owes(batch_id: str, settings: Settings, reader: EvidenceReader) -> bool:
@@ -121,17 +125,17 @@ def examine(batch_id: str, settings: Settings, client: redis.Redis, look: queues
         UnavailableError: Its messages never came to rest.
         EvidenceDamaged: The log or the manifest cannot be read.
     """
-    return _examined(batch_id, settings, client, look)[0]
+    return _examined(batch_id, settings, client, look).account
 
 
 def reconcile(
     batch_id: str, settings: Settings, client: redis.Redis, keyring: Keyring, *, patience_s: float = PATIENCE_S
 ) -> Reconciled:
-    """Enqueue exactly what a batch owes and the broker does not hold.
+    """Enqueue exactly what a batch owes and the broker does not hold, as much of it as its queues may hold.
 
-    One look is enough to know that (`queues.look`), and the batch is held meanwhile, so what another process enqueues
-    is seen. A message that is there twice all the same, by a producer on another machine, costs nothing: a worker drops
-    it (`broker.claims.Claims.begin`).
+    Of a batch that is paused nothing is enqueued. One look is enough to know what is missing (`queues.look`), and the
+    batch is held meanwhile, so what another process enqueues is seen. A message that is there twice all the same, by a
+    producer on another machine, costs nothing: a worker drops it (`broker.claims.Claims.begin`).
 
     Args:
         batch_id: Which one.
@@ -146,30 +150,53 @@ def reconcile(
         EvidenceDamaged: The log or the manifest cannot be read.
     """
     with turn(settings.batches_dir, batch_id, patience_s=patience_s):
-        tell_cancellation(batch_id, settings, client)
-        found, look, states = _examined(batch_id, settings, client, None)
-        if not found.missing:
-            return Reconciled(found, 0)
-        reader = EvidenceReader(settings.evidence_log)
-        count = enqueue(client, found.missing, states, reader, keyring=keyring, looked_at=look.began_at)
-        return Reconciled(found, count)
+        tell_wishes(batch_id, settings, client)
+        found = _examined(batch_id, settings, client, None)
+        if not found.account.missing or found.account.paused:
+            return Reconciled(found.account, 0)
+        count = enqueue(
+            client,
+            (
+                (run_id, line)
+                for run_id, line in lines_of(found.batch.tasks)
+                if not (run_id in found.standing.ended or run_id in found.look.run_ids or run_id in found.held)
+            ),
+            found.standing,
+            EvidenceReader(settings.evidence_log),
+            total=found.account.missing,
+            feed=Feed.of(settings, keyring, marks.priority_of(settings.batches_dir, batch_id), WhenFull.LEAVE),
+            looked_at=found.look.began_at,
+        )
+        return Reconciled(found.account, count)
 
 
-def _examined(
-    batch_id: str, settings: Settings, client: redis.Redis, look: queues.Look | None
-) -> tuple[Account, queues.Look, Mapping[str, Row]]:
+@dataclass(frozen=True)
+class _Examined:
+    """What is known of a batch and of the broker after a look."""
+
+    account: Account
+    batch: Batch
+    look: queues.Look
+    standing: Standing
+    held: Collection[str]
+
+
+def _examined(batch_id: str, settings: Settings, client: redis.Redis, look: queues.Look | None) -> _Examined:
     batch = manifest.load(settings.batches_dir, batch_id)
+    is_paused = marks.is_paused(settings.batches_dir, batch_id)
+    held: Collection[str] = ()
     try:
         # The broker first: a message moves from there into evidence, and would be seen in neither the other way.
         look = look or queues.look(client)
-        states = EvidenceReader(settings.evidence_log).batch_states(batch_id)
-        found = account(batch, states, look.run_ids, ())
+        standing = BatchLedger(EvidenceReader(settings.evidence_log), batch_id).standing()
+        found = account(batch, standing, look.run_ids, held)
         if found.missing:
             # The dead queue is read only where it matters: each of its letters may have 64 KiB.
-            found = account(batch, states, look.run_ids, _held_back(client, settings.max_starts))
+            held = _held_back(client, settings.max_starts)
+            found = account(batch, standing, look.run_ids, held) if held else found
     except RedisError as error:
         raise _no_answer(error) from error
-    return found, look, states
+    return _Examined(replace(found, paused=is_paused), batch, look, standing, held)
 
 
 def _held_back(client: redis.Redis, deaths: int) -> set[str]:
@@ -189,6 +216,48 @@ def tell_cancellation(batch_id: str, settings: Settings, client: redis.Redis) ->
             cancelled.cancel(client, batch_id)
     except RedisError as error:
         raise _no_answer(error) from error
+
+
+def tell_wishes(batch_id: str, settings: Settings, client: redis.Redis) -> None:
+    """Let the marks of a batch and what the broker says of it agree. Only for who holds the batch.
+
+    A mark of which the broker knows nothing is told to it: it may have lost it. What somebody said to the broker alone,
+    as the dashboard does, becomes a mark.
+
+    Raises:
+        BrokerUnavailable: It does not answer.
+        AppendFailed: A mark could not be made durable.
+    """
+    place = settings.batches_dir
+    tell_cancellation(batch_id, settings, client)
+    try:
+        match paused.wish(client, batch_id):
+            case Wish.CANCELLED if not manifest.is_cancelled(place, batch_id):
+                manifest.mark_cancelled(place, batch_id)
+            case Wish.PAUSED if not marks.is_paused(place, batch_id):
+                marks.pause(place, batch_id)
+            case Wish.RESUMED:
+                # Dies between the two: it is done once more.
+                marks.resume(place, batch_id)
+                paused.forget(client, batch_id)
+            case Wish.NOTHING if marks.is_paused(place, batch_id):
+                paused.pause(client, batch_id)
+            case _:
+                pass
+    except RedisError as error:
+        raise _no_answer(error) from error
+
+
+def forget_wishes(batch_id: str, settings: Settings, client: redis.Redis) -> None:
+    """Take what was said of a batch that has ended out of the broker's memory; the marks stay.
+
+    Raises:
+        RedisError: It does not answer.
+    """
+    if manifest.is_cancelled(settings.batches_dir, batch_id):
+        cancelled.restore(client, batch_id)
+    if marks.is_paused(settings.batches_dir, batch_id):
+        paused.forget(client, batch_id)
 
 
 def _no_answer(error: RedisError) -> BrokerUnavailable:
@@ -238,7 +307,8 @@ def wait(
         on_progress(progress)
         if progress.finished or ended.is_set():
             return progress
-        trouble = hindrance(progress, client)
+        is_paused = marks.is_paused(settings.batches_dir, batch.batch_id)
+        trouble = _PAUSED if is_paused else hindrance(progress, client)
         if began >= reconcile_at:
             trouble = _enqueue_missing(batch.batch_id, settings, client, keyring) or trouble
             # A batch that takes long to look through is looked through less often.

@@ -7,7 +7,9 @@ before anything is enqueued: from then on the batch owes the new run, whatever b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -39,18 +41,37 @@ def read(folder: Path) -> tuple[Repeat, ...]:
     Raises:
         EvidenceDamaged: The file is not what was written.
     """
+    return tuple(_each(folder))
+
+
+def _each(folder: Path) -> Iterator[Repeat]:
     path = folder / FILE
     try:
-        lines = path.read_bytes().splitlines()
+        with path.open("rb") as file:
+            for line in file:
+                repeat = Repeat.model_validate_json(line)
+                task = repeat.task
+                if task.run_id != _run_id(task, task.options.repeat):
+                    raise EvidenceDamaged(f"{path} is not what was written: {task.run_id}", hint=_HINT)
+                yield repeat
     except FileNotFoundError:
-        return ()
-    try:
-        return tuple(Repeat.model_validate_json(line) for line in lines)
+        return
     except ValidationError as error:
         raise EvidenceDamaged(
             f"{path} is not what was written: {error.errors()[0]['msg']}",
-            hint="Put it back from a backup. Without it the first ends of repeated runs count again.",
+            hint=_HINT,
         ) from error
+
+
+def superseded(folder: Path) -> tuple[str, ...]:
+    """The runs of a batch in whose place others stand, in the order in which they were repeated.
+
+    Which ones stand there follows from them (`repeated`); that the file says the same is proved.
+
+    Raises:
+        EvidenceDamaged: The file is not what was written.
+    """
+    return tuple(repeat.run_id for repeat in _each(folder))
 
 
 def version(folder: Path) -> int:
@@ -68,16 +89,39 @@ def add(folder: Path, repeat: Repeat) -> None:
         AppendFailed: The disk said no; nothing is repeated.
         EvidenceDamaged: The file is not what was written.
     """
-    kept = [*read(folder), repeat]
-    durable.keep(folder / FILE, b"".join(identity.canonical_json(each.wire()) + b"\n" for each in kept))
+    add_all(folder, [repeat])
 
 
-def current(tasks: Iterable[ReplayTask], repeats: Iterable[Repeat]) -> tuple[ReplayTask, ...]:
-    """The tasks of a batch with the runs that stand for them now, in their order."""
-    successor = {repeat.run_id: repeat.task for repeat in repeats}
-    if not successor:
-        return tuple(tasks)
-    return tuple(_last(task, successor) for task in tasks)
+# openat(temporary, O_CREAT) -> write what is there, write what is new -> fsync -> rename(temporary, path) -> fsync
+def add_all(folder: Path, repeats: Iterable[Repeat]) -> int:
+    """As `add`, of many, all or none; how many they were.
+
+    Raises:
+        AppendFailed: The disk said no; nothing is repeated.
+        EvidenceDamaged: The file is not what was written.
+    """
+    path = folder / FILE
+    temporary = path.with_name(f"{FILE}.tmp")
+    count = 0
+    try:
+        with temporary.open("wb", buffering=1 << 20) as file:
+            for kept in _each(folder):
+                file.write(identity.canonical_json(kept.wire()) + b"\n")
+            for repeat in repeats:
+                count += 1
+                file.write(identity.canonical_json(repeat.wire()) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if count:
+            temporary.rename(path)
+            durable.sync_folder(folder)
+        else:
+            temporary.unlink()
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise durable.append_failed("write", path, error) from error
+    return count
 
 
 def repeated(task: ReplayTask) -> ReplayTask:
@@ -85,13 +129,14 @@ def repeated(task: ReplayTask) -> ReplayTask:
     number = task.options.repeat + 1
     return task.model_copy(
         update={
-            "run_id": identity.run_id(task.batch_id, task.custom_id, f"{task.task_hash}#{number}"),
+            "run_id": _run_id(task, number),
             "options": task.options.model_copy(update={"repeat": number}),
         }
     )
 
 
-def _last(task: ReplayTask, successor: dict[str, ReplayTask]) -> ReplayTask:
-    while (later := successor.get(task.run_id)) is not None:
-        task = later
-    return task
+def _run_id(task: ReplayTask, number: int) -> str:
+    return identity.run_id(task.batch_id, task.custom_id, f"{task.task_hash}#{number}")
+
+
+_HINT = "Put it back from a backup. Without it the first ends of repeated runs count again."

@@ -20,9 +20,11 @@ from redis.exceptions import RedisError
 from broker import action, exhume, queues
 from broker.action import Action
 from broker.claims import Push
-from broker.envelope import TASK_OF, Envelope, EnvelopeFault, opened, tier_of
+from broker.envelope import TASK_OF, Envelope, EnvelopeFault, Press, opened, tier_of
 from broker.signing import Keyring
+from evidence.ledger import BatchLedger
 from evidence.reader import EvidenceReader
+from evidence.row import ended_run
 from producer import letters, manifest, repeats
 from producer.enqueue import entry_for
 from producer.letters import Lying
@@ -85,12 +87,14 @@ class Desk:
     Args:
         settings: Where batches and evidence lie.
         client: The broker.
+        who: Whose doing it is; by default this process's user.
 
     Raises:
         ConfigurationError: The key of messages is none.
     """
 
-    def __init__(self, settings: Settings, client: redis.Redis) -> None:
+    def __init__(self, settings: Settings, client: redis.Redis, *, who: str | None = None) -> None:
+        self._who = who or action.who()
         self._settings = settings
         self._client = client
         self._reader = EvidenceReader(settings.evidence_log)
@@ -142,22 +146,29 @@ class Desk:
                 f"its batch {batch.batch_id} was cancelled: the run would end as cancelled; discard the letter"
             )
         look = queues.look(self._client)
-        states = self._reader.batch_states(batch.batch_id)
+        standing = BatchLedger(self._reader, batch.batch_id).standing()
         task = next((task for task in batch.tasks if task.run_id == run_id), None)
         if task is None:
             task = self._repetition_of(lying, run_id, batch)
         elif run_id in look.run_ids:
             raise _Leave("its run waits, is being worked on, or its evidence is on the way to the log; try again later")
-        elif run_id in states and states[run_id].terminal:
-            task = self._new_run(lying, task, states[run_id].state, batch)
-        if task.run_id != run_id and (task.run_id in look.run_ids or task.run_id in states):
+        elif run_id in standing.ended:
+            task = self._new_run(lying, task, self._end_of(run_id), batch)
+        has_evidence = task.run_id in standing.ended or task.run_id in standing.escalated
+        if task.run_id != run_id and (task.run_id in look.run_ids or has_evidence):
             raise _Leave(f"run {task.run_id} has its place already; discard the letter")
-        name, message_id, payload = entry_for(task, states, self._reader)
+        name, message_id, argument = entry_for(
+            task.run_id, identity.canonical_json(task.wire()), standing, self._reader
+        )
         queue = ROUTES[name]
-        message = Envelope(name, message_id, payload).sealed(queue, self._keyring)
+        message = Press(name, queue.value, self._keyring).sealed(message_id, argument)
         attempt_id = identity.attempt_id(task.run_id, tier_of(queue), task.options.repeat)
         new_run_id = task.run_id if task.run_id != run_id else None
         return _Plan(Push(queue.value, message), attempt_id, new_run_id)
+
+    def _end_of(self, run_id: str) -> str | None:
+        records = [entry.record for entry in self._reader.run(run_id)]
+        return next((each["state"] for each in records if ended_run(each) is not None), None)
 
     def _repetition_of(self, lying: Lying, run_id: str, batch: Batch) -> ReplayTask:
         """The repetition that was begun for this very letter, when the command died in the middle."""
@@ -210,7 +221,7 @@ class Desk:
         done = Action(
             id=action.new_id(),
             action="dead.discard" if plan is None else "dead.requeue",
-            who=action.who(),
+            who=self._who,
             letter_id=letter.id,
             cause=letter.cause,
             queue=plan.push.list_name if plan is not None else "",

@@ -7,16 +7,19 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 
 from pydantic import ValidationError
 
-from evidence.reader import EvidenceReader
+from evidence.ledger import BatchLedger
+from evidence.reader import Entry, EvidenceReader
 from evidence.row import RUN_SCHEMA
 from producer.manifest import Batch
 from replay.contracts import TERMINAL, Answer, Bundle, Finding, ReplayRun, ReplayTask
 from replay.errors import EvidenceDamaged
 
 WAITING = "waiting"
+_PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Result:
         reasons: What the gate held against the attempt that stands, each as `rule: message`; or why there is none.
         local_rules: Rules that rejected the local answer before the large model was asked.
         run_id: For `replay evidence show`.
+        reused: Has an attempt of it the generation of an earlier one, because it asked the very same question?
     """
 
     custom_id: str
@@ -60,6 +64,7 @@ class Result:
     reasons: tuple[str, ...] = ()
     local_rules: tuple[str, ...] = ()
     run_id: str = ""
+    reused: bool = False
 
 
 COLUMNS = tuple(field.name for field in fields(Result))
@@ -71,10 +76,19 @@ def results(batch: Batch, reader: EvidenceReader) -> Iterator[Result]:
     Raises:
         EvidenceDamaged: A record is not what was written.
     """
-    begun = reader.batch_states(batch.batch_id)
-    for task in batch.tasks:
-        runs = _runs(reader, task.run_id) if task.run_id in begun else []
-        yield result_of(task, runs)
+    standing = BatchLedger(reader, batch.batch_id).standing()
+    tasks = iter(batch.tasks)
+    # A page at a time: a few questions to the index for all of it, and no more held than it takes.
+    while page := list(islice(tasks, _PAGE)):
+        ids = [task.run_id for task in page]
+        begun = reader.runs(run_id for run_id in ids if run_id in standing.ended or run_id in standing.escalated)
+        found = next(begun, None)
+        for task in page:
+            entries: list[Entry] = []
+            if found is not None and found[0] == task.run_id:
+                entries = found[1]
+                found = next(begun, None)
+            yield result_of(task, _runs(task.run_id, entries))
 
 
 def result_of(task: ReplayTask, runs: list[ReplayRun]) -> Result:
@@ -118,6 +132,7 @@ def result_of(task: ReplayTask, runs: list[ReplayRun]) -> Result:
             for reason in run.attempt.verdict.reasons
         ),
         run_id=task.run_id,
+        reused=any(tried.reused is not None for tried in attempts),
     )
 
 
@@ -141,9 +156,9 @@ def _csv(values: Iterable[object]) -> str:
     return text.getvalue()
 
 
-def _runs(reader: EvidenceReader, run_id: str) -> list[ReplayRun]:
+def _runs(run_id: str, entries: Iterable[Entry]) -> list[ReplayRun]:
     # Conflicts are about a run too, but they are no part of what came of it.
-    records = [entry.record for entry in reader.run(run_id) if entry.record.get("schema") == RUN_SCHEMA]
+    records = [entry.record for entry in entries if entry.record.get("schema") == RUN_SCHEMA]
     try:
         return [ReplayRun.model_validate(record) for record in records]
     except ValidationError as error:

@@ -20,16 +20,19 @@ from pathlib import Path
 import redis
 from redis.exceptions import RedisError
 
-from broker import heartbeat, queues
+from broker import heartbeat, meters, queues
 from broker.claims import Claims
 from broker.connection import connect
 from broker.heartbeat import Heartbeat
+from broker.limits.recount import recount
+from broker.meters import Meters
 from broker.signing import Keyring
 from broker.singleton import Singleton
 from evidence import durable
 from evidence.reader import EvidenceReader
-from producer import manifest, reconcile, repeats
-from replay import identity
+from producer import manifest, marks, reconcile, repeats
+from producer.turn import turn
+from replay import identity, logs, tracing
 from replay.errors import BrokerUnavailable, ConfigurationError, EvidenceDamaged, InputError, UnavailableError
 from replay.settings import Settings
 from replay.topology import Queue
@@ -104,6 +107,8 @@ class Rounds:
             BrokerUnavailable: It does not answer.
             RedisError: The same, met elsewhere.
         """
+        # First: a broker that came back without its data must not spend again what the evidence knows to be spent.
+        self._recount()
         swept = self._sweep()
         owing = self._owing()
         enqueued = 0
@@ -111,7 +116,9 @@ class Rounds:
         for batch_id in owing:
             self._alive()
             try:
-                reconcile.tell_cancellation(batch_id, self._settings, self._client)
+                self._agree(batch_id)
+                if marks.is_paused(self._settings.batches_dir, batch_id):
+                    continue
                 look = look or queues.look(self._client)
                 # The one look serves every batch; what it finds missing is looked at again while the batch is held.
                 if reconcile.examine(batch_id, self._settings, self._client, look).missing:
@@ -121,13 +128,27 @@ class Rounds:
             except BrokerUnavailable:
                 raise
             except UnavailableError as error:
-                logger.info("%s: not looked at this time: %s", batch_id, error.message)
+                with logs.bound(batch_id=batch_id):
+                    logger.info("%s: not looked at this time: %s", batch_id, error.message)
         return Round(len(owing), enqueued, swept)
+
+    def _agree(self, batch_id: str) -> None:
+        reconcile.tell_cancellation(batch_id, self._settings, self._client)
+        try:
+            with turn(self._settings.batches_dir, batch_id, patience_s=0):
+                reconcile.tell_wishes(batch_id, self._settings, self._client)
+        except BrokerUnavailable:
+            raise
+        except UnavailableError:
+            return  # somebody works on it: the next round sees
 
     def _reconcile(self, batch_id: str) -> int:
         done = reconcile.reconcile(batch_id, self._settings, self._client, self._keyring, patience_s=0)
         if done.enqueued:
-            logger.warning("%s: %d runs were owed and nowhere; they are enqueued again", batch_id, done.enqueued)
+            with logs.bound(batch_id=batch_id):
+                logger.warning(
+                    "%s: %d runs were owed and not in the broker; they are enqueued", batch_id, done.enqueued
+                )
         return done.enqueued
 
     def _owing(self) -> list[str]:
@@ -146,6 +167,8 @@ class Rounds:
                     owing.append(batch_id)
                 else:
                     self._ended[batch_id] = version
+                    # Told again if it ever owes anything; until then the broker need not remember.
+                    reconcile.forget_wishes(batch_id, self._settings, self._client)
             except (EvidenceDamaged, InputError) as error:
                 self._tell_once(batch_id, error.message)
         return owing
@@ -159,14 +182,22 @@ class Rounds:
                 continue
             found = self._claims.sweep(queue, self._settings.visibility_timeout_s)
             if found.leases or found.claims:
-                logger.warning("%s: no worker lives; %d messages are back", queue, found.leases + found.claims)
+                with logs.bound(queue=queue.value):
+                    logger.warning("%s: no worker lives; %d messages are back", queue, found.leases + found.claims)
             swept += found.leases + found.claims
         return swept
+
+    def _recount(self) -> None:
+        try:
+            recount(self._client, self._settings)
+        except (ConfigurationError, EvidenceDamaged) as error:
+            self._tell_once("budget", error.message)
 
     def _tell_once(self, batch_id: str, message: str) -> None:
         if message not in self._told:
             self._told.add(message)
-            logger.error("%s: %s", batch_id, message)
+            with logs.bound(batch_id=batch_id):
+                logger.error("%s: %s", batch_id, message)
 
 
 def serve(settings: Settings, *, log_level: str = "INFO") -> None:
@@ -176,7 +207,8 @@ def serve(settings: Settings, *, log_level: str = "INFO") -> None:
         BrokerUnavailable: The broker does not answer at the start.
         ConfigurationError: The key of messages is none.
     """
-    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure(settings, ROLE, log_level)
+    tracing.install(settings, ROLE)
     stop_event = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_event.set())
@@ -222,6 +254,7 @@ def run_scheduler(settings: Settings, stop_event: threading.Event) -> None:
                 done = rounds.make()
                 watch.enqueued += done.enqueued
                 took_s = time.monotonic() - began
+                watch.count(done, took_s)
                 next_at = time.monotonic() + max(settings.reconcile_interval_s, took_s / _SHARE)
             pause_s = _TICK_S
         except (RedisError, BrokerUnavailable) as error:
@@ -240,6 +273,7 @@ class _Watch:
 
     def __init__(self, client: redis.Redis, name: str) -> None:
         self.enqueued = 0
+        self._meters = Meters()
         self._client = client
         self._lease = Singleton(client, name, LEASE_S)
         self._name = f"scheduler-{os.getpid()}@{socket.gethostname()}"
@@ -266,9 +300,18 @@ class _Watch:
             state="" if holds else "standing by: another scheduler is at work",
         )
         heartbeat.beat(self._client, mine)
+        self._meters.flush(self._client)
         return holds
+
+    def count(self, done: Round, took_s: float) -> None:
+        """Count a round; the next sign of life tells the broker."""
+        self._meters.count(meters.ROUNDS)
+        self._meters.observe(meters.ROUND_TIME, took_s)
+        self._meters.count(meters.ENQUEUED, by=done.enqueued)
+        self._meters.count(meters.SWEPT, by=done.swept)
 
     def sign_off(self) -> None:
         """Let the next scheduler in, and leave the list of workers."""
+        self._meters.flush(self._client)
         self._lease.release()
         heartbeat.leave(self._client, self._name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from producer.gold import Gold, KnownAnswer, compare
@@ -25,6 +26,8 @@ class Summary:
         prompt_tokens: Over all attempts.
         completion_tokens: Over all attempts.
         cached_tokens: Over all attempts.
+        cached_share: Of the prompt tokens, those that the servers had in their caches; None without any.
+        reused: Tasks of which an attempt has the generation of an earlier one.
         seconds_mean: Of the ended tasks, without waiting in queues; None before there is one.
         seconds_p50: The same, median.
         seconds_p95: The same, 95th percentile by nearest rank.
@@ -39,43 +42,91 @@ class Summary:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    cached_share: float | None
+    reused: int
     seconds_mean: float | None
     seconds_p50: float | None
     seconds_p95: float | None
     gold: Gold | None = None
 
 
-def summarise(rows: Sequence[Result], known: dict[str, KnownAnswer] | None = None) -> Summary:
+class Summing:
+    """Puts a batch into numbers as its results go by, holding of each no more than its seconds.
+
+    Args:
+        known: Known answers by `custom_id`, from `read_gold`; only the results of those are held.
+    """
+
+    def __init__(self, known: dict[str, KnownAnswer] | None = None) -> None:
+        self._known = known
+        self._total = 0
+        self._states: Counter[str] = Counter()
+        self._tiers: Counter[str | None] = Counter()
+        self._rules: Counter[str] = Counter()
+        self._escalated = 0
+        self._reused = 0
+        self._tokens = [0, 0, 0]
+        self._seconds = array("d")
+        self._answered: list[Result] = []
+
+    def add(self, row: Result) -> None:
+        """Count one result."""
+        self._total += 1
+        self._states[row.state] += 1
+        if row.state == State.ACCEPTED:
+            self._tiers[row.tier] += 1
+        self._rules.update(row.local_rules)
+        if row.state in {State.REJECTED, State.ESCALATED}:
+            self._rules.update(reason.partition(":")[0] for reason in row.reasons)
+        self._escalated += bool(row.local_rules or row.state == State.ESCALATED)
+        self._reused += row.reused
+        for place, count in enumerate((row.prompt_tokens, row.completion_tokens, row.cached_tokens)):
+            self._tokens[place] += count
+        if row.state not in {WAITING, State.ESCALATED}:
+            self._seconds.append(row.seconds)
+        if self._known is not None and row.custom_id in self._known:
+            self._answered.append(row)
+
+    def through(self, rows: Iterable[Result]) -> Iterator[Result]:
+        """Count results on their way to somebody else."""
+        for row in rows:
+            self.add(row)
+            yield row
+
+    def summary(self) -> Summary:
+        """What was counted."""
+        ended = sorted(self._seconds)
+        return Summary(
+            total=self._total,
+            states={name: self._states[name] for name in (WAITING, *(state.value for state in State))},
+            accepted_by_tier={tier.value: self._tiers[tier] for tier in Tier},
+            escalated=self._escalated,
+            rules=dict(self._rules.most_common()),
+            prompt_tokens=self._tokens[0],
+            completion_tokens=self._tokens[1],
+            cached_tokens=self._tokens[2],
+            cached_share=self._tokens[2] / self._tokens[0] if self._tokens[0] else None,
+            reused=self._reused,
+            seconds_mean=sum(ended) / len(ended) if ended else None,
+            seconds_p50=nearest_rank(ended, 0.5),
+            seconds_p95=nearest_rank(ended, 0.95),
+            gold=None if self._known is None else compare(self._answered, self._known),
+        )
+
+
+def summarise(rows: Iterable[Result], known: dict[str, KnownAnswer] | None = None) -> Summary:
     """Put a batch into numbers.
 
     Args:
         rows: Its results.
         known: Known answers by `custom_id`, from `read_gold`.
     """
-    states = Counter(row.state for row in rows)
-    tiers = Counter(row.tier for row in rows if row.state == State.ACCEPTED)
-    rules: Counter[str] = Counter()
+    summing = Summing(known)
     for row in rows:
-        rules.update(row.local_rules)
-        rules.update(
-            reason.partition(":")[0] for reason in row.reasons if row.state in {State.REJECTED, State.ESCALATED}
-        )
-    ended = sorted(row.seconds for row in rows if row.state not in {WAITING, State.ESCALATED})
-    return Summary(
-        total=len(rows),
-        states={name: states[name] for name in (WAITING, *(state.value for state in State))},
-        accepted_by_tier={tier.value: tiers[tier] for tier in Tier},
-        escalated=sum(1 for row in rows if row.local_rules or row.state == State.ESCALATED),
-        rules=dict(rules.most_common()),
-        prompt_tokens=sum(row.prompt_tokens for row in rows),
-        completion_tokens=sum(row.completion_tokens for row in rows),
-        cached_tokens=sum(row.cached_tokens for row in rows),
-        seconds_mean=sum(ended) / len(ended) if ended else None,
-        seconds_p50=_nearest_rank(ended, 0.5),
-        seconds_p95=_nearest_rank(ended, 0.95),
-        gold=None if known is None else compare(rows, known),
-    )
+        summing.add(row)
+    return summing.summary()
 
 
-def _nearest_rank(ordered: Sequence[float], share: float) -> float | None:
+def nearest_rank(ordered: Sequence[float], share: float) -> float | None:
+    """A percentile by nearest rank; None of nothing."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None

@@ -1,0 +1,35 @@
+"""Where a command writes what it makes: standard output, or a file that is there when it is whole."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from replay.errors import InputError
+
+
+@contextmanager
+def opened(output: Path | None) -> Iterator[IO[bytes]]:
+    """Stdout for None, else a file that takes its name when all is written.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    partly = output.with_name(output.name + ".part")
+    try:
+        with partly.open("wb") as file:
+            yield file
+        partly.replace(output)
+    except OSError as error:
+        raise InputError(
+            f"{output} cannot be written: {error.strerror}", hint="Name a file in a folder that you may write."
+        ) from error
+    finally:
+        partly.unlink(missing_ok=True)
