@@ -9,7 +9,6 @@ are not timed.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -64,7 +63,19 @@ def measure(run: Run) -> Iterator[Metric]:
             return rig.scripted_model(run.place(f"server-{next(numbers)}"), delay_ms=DELAY_MS, slots=SCRIPTED_SLOTS)
 
         bench = _Bench(run, client, load, "scripted")
-        ours, bare = alternate(run.count(3, 1), partial(bench.ours, scripted), partial(bench.bare, scripted))
+        ours, narrow, bare = alternate(
+            run.count(3, 1),
+            partial(bench.ours, scripted),
+            partial(bench.ours, scripted, SCRIPTED_SLOTS),
+            partial(bench.bare, scripted),
+        )
+        yield Metric(
+            "model.utilisation_no_spare",
+            narrow,
+            bare,
+            "tokens/s",
+            f"As model.utilisation_scripted, with as many tasks at once as the server has slots ({SCRIPTED_SLOTS}).",
+        )
         yield Metric(
             "model.utilisation_scripted",
             ours,
@@ -72,7 +83,8 @@ def measure(run: Run) -> Iterator[Metric]:
             "tokens/s",
             f"{len(load.tasks)} requests through the whole system (corpus: {corpora.SMALL}) to a scripted server that "
             f"takes {DELAY_MS} ms for each and {SCRIPTED_SLOTS} at once. Baseline: the same requests from a bare "
-            f"asyncio client. Both with {SCRIPTED_SLOTS} at once.",
+            f"asyncio client, {SCRIPTED_SLOTS} at once; ours with the concurrency that the worker chooses by itself.",
+            ">= 0.97",
         )
         settings = Settings()
         if not is_ready(find(EMBEDDED_LOCAL), settings.cache_dir):
@@ -92,10 +104,10 @@ def measure(run: Run) -> Iterator[Metric]:
             bare,
             "tokens/s",
             f"{len(load.tasks)} audit tasks, with prompts shorter than by default ({SHORT}), through the whole system "
-            f"(corpus: {corpora.FULL}) to {EMBEDDED_LOCAL}, "
-            f"{slots} at once; prompt tokens that were not cached and written tokens, from the first message on the "
-            "queue to the last record on the disk. Baseline: the same requests from a bare asyncio client, as many at "
-            "once, from the first request to the last reply. A fresh server for each round.",
+            f"(corpus: {corpora.FULL}) to {EMBEDDED_LOCAL}, with the concurrency that the worker chooses by itself; "
+            "prompt tokens that were not cached and written tokens, from the first message on the queue to the last "
+            "record on the disk. Baseline: the same requests from a bare asyncio client, "
+            f"{slots} at once, from the first request to the last reply. A fresh server for each round.",
             ">= 0.97",
         )
 
@@ -108,8 +120,8 @@ class _Bench:
         self._model = model
         self._number = count()
 
-    def ours(self, serve: Any) -> float:
-        """Tokens a second through the system."""
+    def ours(self, serve: Any, concurrency: int | None = None) -> float:
+        """Tokens a second through the system, with the worker's own concurrency or a given one."""
         self._client.flushall()
         load = self._load
         with serve() as url:
@@ -121,13 +133,13 @@ class _Bench:
                 local_model=self._model,
                 **SHORT,
             )
-            with system.working(self._client, {"local": load.concurrency}):
+            with system.working(self._client, {"local": concurrency}):
                 self._publish(load.warming)
                 system.wait_for_ends(len(load.warming))
                 began = time.time()
                 self._publish(load.tasks)
                 seconds = system.wait_for_ends(len(load.warming) + len(load.tasks)) - began
-        runs = [json.loads(line) for line in system.settings.evidence_log.read_bytes().splitlines()]
+        runs = system.runs()
         assert all(run["state"] != "failed" for run in runs), [run["reason"] for run in runs]
         timed = {task.run_id for task in load.tasks}
         return sum(_tokens(run["attempt"]["generation"]["usage"]) for run in runs if run["run_id"] in timed) / seconds
@@ -162,7 +174,7 @@ class _Bench:
 def _load(run: Run, records: Sequence[Record], model: str, tasks: int, concurrency: int) -> Load:
     """Take down what the system will send: the pipeline itself runs once against a server that only listens."""
     # Warming up asks from memory: it opens connections and learns what the server can do, and leaves little behind.
-    warming = list(corpora.audit_tasks(concurrency, "batch_warm", allow_escalation=False, retrieval=False))
+    warming = list(corpora.audit_tasks(2 * concurrency, "batch_warm", allow_escalation=False, retrieval=False))
     timed = list(corpora.audit_tasks(tasks, BATCH, allow_escalation=False))
     with ScriptedModel() as server:
         settings = Settings(data_dir=run.place(f"load-{model}"), base_url=server.base_url, local_model=model, **SHORT)

@@ -18,7 +18,10 @@ from typing import Any, Protocol, cast
 
 from replay.study import conditions
 
-AREAS = ("path", "model", "evidence", "submit", "retrieval", "gate")
+AREAS = (
+    "path", "model", "prefix", "evidence", "submit", "recovery", "chaos", "scale", "carry", "retrieval", "gate",
+    "dashboard",
+)  # fmt: skip
 """In the order in which they run."""
 
 RESULTS = Path(__file__).parent / "results"

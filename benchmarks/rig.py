@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 
 from benchmarks import stock
 from broker import heartbeat
 from broker.connection import celery_url, connect, socket_path
+from evidence.row import RUN_SCHEMA
 from replay.contracts import TERMINAL, Record
 from replay.corpus import snapshot
 from replay.models.catalogue import find
-from replay.models.embedded import wait_ready
+from replay.models.embedded import PROMPT_CACHE_MIB, wait_ready
 from replay.models.files import path_of
 from replay.settings import Settings
 from tests.processes import Process, embedded_broker, environment, free_port, running, wait_for
@@ -26,7 +29,8 @@ _REPLAY = str(Path(sys.executable).parent / "replay")
 _TERMINAL = tuple(f'"state":"{state}","task":'.encode() for state in TERMINAL)
 _SERVE = (
     "import sys; from pathlib import Path; from replay.models.embedded import serve; "
-    "serve(Path(sys.argv[1]), sys.argv[2], '127.0.0.1', int(sys.argv[3]), slots=int(sys.argv[4]))"
+    "serve(Path(sys.argv[1]), sys.argv[2], '127.0.0.1', int(sys.argv[3]), slots=int(sys.argv[4]), "
+    "cache_mib=int(sys.argv[5]))"
 )
 
 
@@ -55,11 +59,12 @@ def scripted_model(folder: Path, *, delay_ms: float = 0, slots: int = 0) -> Iter
 
 
 @contextmanager
-def embedded_model(folder: Path, model: str, *, slots: int) -> Iterator[str]:
-    """The real embedded server, with nothing in its cache; its base URL."""
+def embedded_model(folder: Path, model: str, *, slots: int, cache_mib: int | None = None) -> Iterator[str]:
+    """The real embedded server, with nothing in its cache, and another size of it if wanted; its base URL."""
     port = free_port()
     file = path_of(find(model), Settings().cache_dir)
-    command = [sys.executable, "-c", _SERVE, str(file), model, str(port), str(slots)]
+    cache = PROMPT_CACHE_MIB if cache_mib is None else cache_mib
+    command = [sys.executable, "-c", _SERVE, str(file), model, str(port), str(slots), str(cache)]
     with running(command, environment(folder), folder / "model.log") as process:
         base_url = f"http://127.0.0.1:{port}/v1"
         wait_ready(base_url, 60, lambda: process.exit_code is None)
@@ -82,10 +87,13 @@ class System:
         snapshot.write(records, self.settings.corpus_dir)
 
     @contextmanager
-    def working(self, client: redis.Redis, roles: Mapping[str, int], *, writer: bool = True) -> Iterator[None]:
-        """Run workers of these roles and concurrencies, and the writer, for the length of the block."""
+    def working(self, client: redis.Redis, roles: Mapping[str, int | None], *, writer: bool = True) -> Iterator[None]:
+        """Run workers of these roles and concurrencies (None: what they choose), and the writer, during the block."""
         with ExitStack() as owned:
-            commands = [[_REPLAY, "worker", role, "--concurrency", str(count)] for role, count in roles.items()]
+            commands = [
+                [_REPLAY, "worker", role, *(["--concurrency", str(count)] if count else [])]
+                for role, count in roles.items()
+            ]
             commands += [[_REPLAY, "worker", "writer"]] if writer else []
             started = [
                 owned.enter_context(running(command, self._env, self._folder / f"worker-{number}.log"))
@@ -110,6 +118,11 @@ class System:
 
             wait_for(all_ended, f"{count} ends", timeout_s=LIMIT_S)
         return time.time()
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The attempts in the log, without the records that the writer makes of itself."""
+        records = [json.loads(line) for line in self.settings.evidence_log.read_bytes().splitlines()]
+        return [record for record in records if record["schema"] == RUN_SCHEMA]
 
 
 def _beating(client: redis.Redis, processes: Sequence[Process]) -> bool:

@@ -1,17 +1,18 @@
 """The life of one task inside a worker: retrieve -> generate -> gate -> step. Reads downwards.
 
 The two entry points, one for each lane, return an `Outcome`: the evidence to append and, where the gate rejected a
-local answer that may escalate, the order for the other lane. They send nothing: the caller owns the queues.
+local answer that may escalate, the order for the other lane. They send nothing: the caller owns the queues. Where the
+very same question was answered before, the generation may come from memory (`replay.reuse`); all else is as always.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Protocol
 
-from replay import identity, policy, prompting
+from replay import identity, policy, prompting, reuse, tracing
 from replay.contracts import (
     Answer,
     Attempt,
@@ -21,12 +22,15 @@ from replay.contracts import (
     Reason,
     ReplayRun,
     ReplayTask,
+    Reused,
     State,
     Tier,
     Timings,
+    Verdict,
 )
 from replay.errors import ModelRefused, ModelUnavailable
 from replay.gate import DEFAULT_GATE, Gate, judge
+from replay.reuse import Memory, NoMemory, Question, Remembered
 
 
 class Retriever(Protocol):
@@ -58,14 +62,19 @@ class Engine:
     generator: Generator
     prompt: prompting.PromptLimits
     gate: Gate = DEFAULT_GATE
+    memory: Memory = field(default_factory=NoMemory)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is to be sent after an attempt: always evidence, and an order where the run goes on."""
+    """What is to be sent after an attempt: always evidence, and an order where the run goes on.
+
+    `answered` is what the memory may keep, once the evidence is published: the question and its new answer.
+    """
 
     run: ReplayRun
     escalation: EscalationOrder | None = None
+    answered: tuple[Question, Remembered] | None = None
 
 
 def audit_local(task: ReplayTask, engine: Engine) -> Outcome:
@@ -109,28 +118,69 @@ def _attempt(
     def attempt(**fields: Any) -> Attempt:
         return Attempt(attempt_id=attempt_id, tier=tier, repeat=task.options.repeat, prompt_hash=prompt.hash, **fields)
 
-    try:
-        generation = engine.generator.generate(tier, prompt.messages, prompt.schema)
-    except (ModelUnavailable, ModelRefused) as fault:
-        # Not a verdict on the task: it is recorded as failed and counts in no escalation rate.
-        ended = attempt(fault=fault.message, timings=Timings(retrieve_ms=retrieve_ms))
-        run = _record(task, bundle, ended, State.FAILED, record_id=attempt_id, reason=f"model: {fault.message}")
-        return Outcome(run)
+    question = Question(tier, task.task_hash, bundle.corpus_version, prompt.hash, engine.gate.version)
+    judged = _from_memory(task, bundle, question, engine)
+    if judged is None:
+        try:
+            generation = engine.generator.generate(tier, prompt.messages, prompt.schema)
+        except (ModelUnavailable, ModelRefused) as fault:
+            # Not a verdict on the task: it is recorded as failed and counts in no escalation rate.
+            ended = attempt(fault=fault.message, timings=Timings(retrieve_ms=retrieve_ms))
+            run = _record(task, bundle, ended, State.FAILED, record_id=attempt_id, reason=f"model: {fault.message}")
+            return Outcome(run)
+        judged = _judged(task, bundle, generation, engine)
 
-    gating = perf_counter()
-    answer: Answer | None
-    answer, verdict = judge(task, bundle, generation, engine.gate)
     ended = attempt(
-        generation=generation,
-        answer=answer,
-        verdict=verdict,
-        timings=Timings(retrieve_ms=retrieve_ms, generate_ms=generation.generate_ms, gate_ms=_ms_since(gating)),
+        generation=judged.generation,
+        answer=judged.answer,
+        verdict=judged.verdict,
+        timings=Timings(retrieve_ms=retrieve_ms, generate_ms=judged.generation.generate_ms, gate_ms=judged.gate_ms),
+        reused=judged.source,
     )
-    step = policy.next_step(verdict, task, tier)
+    step = policy.next_step(judged.verdict, task, tier)
+    answered = None
+    if judged.source is None and reuse.may_reuse(task):
+        source = Reused(run_id=task.run_id, attempt_id=attempt_id)
+        kept = reuse.remembered(source, judged.generation, judged.verdict)
+        answered = (question, kept) if kept is not None else None
     if isinstance(step, policy.Escalate):
         order = EscalationOrder(task=task, bundle=bundle, reasons=step.reasons)
-        return Outcome(_record(task, bundle, ended, State.ESCALATED, record_id=attempt_id), order)
-    return Outcome(_record(task, bundle, ended, step.state, record_id=attempt_id))
+        return Outcome(_record(task, bundle, ended, State.ESCALATED, record_id=attempt_id), order, answered)
+    return Outcome(_record(task, bundle, ended, step.state, record_id=attempt_id), answered=answered)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A reply and what the gate says of it; `source` is the attempt that it was asked for, where that is another."""
+
+    generation: Generation
+    answer: Answer | None
+    verdict: Verdict
+    gate_ms: float
+    source: Reused | None = None
+
+
+def _judged(
+    task: ReplayTask, bundle: Bundle, generation: Generation, engine: Engine, source: Reused | None = None
+) -> _Judged:
+    gating = perf_counter()
+    with tracing.span("gate") as span:
+        answer, verdict = judge(task, bundle, generation, engine.gate)
+        span.set(
+            replay__gate__version=verdict.gate_version,
+            replay__gate__accepted=verdict.accepted,
+            replay__gate__rules=tuple(sorted({reason.rule for reason in verdict.reasons})),
+        )
+    return _Judged(generation, answer, verdict, _ms_since(gating), source)
+
+
+def _from_memory(task: ReplayTask, bundle: Bundle, question: Question, engine: Engine) -> _Judged | None:
+    """The answer that this question had before, judged again; None where there is none, or not one to be believed."""
+    known = engine.memory.recall(question) if reuse.may_reuse(task) else None
+    if known is None:
+        return None
+    judged = _judged(task, bundle, known.again(), engine, known.source)
+    return judged if reuse.hash_of(judged.verdict) == known.verdict_hash else None
 
 
 def _record(
