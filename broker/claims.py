@@ -34,6 +34,7 @@ from broker import dead, starts
 from broker.evidence_stream import FIELD, SIGNATURE, signature_of
 from broker.lanes import DOOR, Door
 from broker.signing import UNSIGNED, Keyring
+from replay import tracing
 from replay.contracts import DeadLetter
 from replay.topology import EVIDENCE_STREAM, Queue
 
@@ -53,7 +54,7 @@ _ACCEPT = (
     + DOOR
     + """
 if redis.call('LREM', KEYS[1], 1, ARGV[2]) == 0 then return 0 end
-if ARGV[3] ~= '' and shut(KEYS, 6, ARGV[3], now, true) then
+if ARGV[3] and shut(KEYS, 6, ARGV, 3, now, true) then
   redis.call('RPUSH', KEYS[4], ARGV[2])
   redis.call('INCR', KEYS[5])
   return 2
@@ -63,11 +64,13 @@ redis.call('ZADD', KEYS[3], now, ARGV[1])
 return 1"""
 )
 
-# On the stream a record stands beside its signature, where there is one.
+# On the stream a record stands beside its signature and the trace that it belongs to, where there are such.
 KEEP = """
-local function keep(stream, field, record, name, signature)
-  if signature == '' then redis.call('XADD', stream, '*', field, record)
-  else redis.call('XADD', stream, '*', field, record, name, signature) end
+local function keep(stream, field, record, name, signature, trace)
+  local fields = {field, record}
+  if signature ~= '' then fields[3], fields[4] = name, signature end
+  if trace and trace ~= '' then fields[#fields + 1], fields[#fields + 2] = 'traceparent', trace end
+  redis.call('XADD', stream, '*', unpack(fields))
 end"""
 
 _BEGIN = (
@@ -127,8 +130,8 @@ _COMMIT = (
     + KEEP
     + """
 if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
-keep(KEYS[3], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
-for i = 5, #KEYS do redis.call('LPUSH', KEYS[i], ARGV[i + 2]) end
+keep(KEYS[3], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7])
+for i = 5, #KEYS do redis.call('LPUSH', KEYS[i], ARGV[i + 3]) end
 redis.call('DEL', KEYS[4])
 if ARGV[6] ~= '0' then
   redis.call('HSET', KEYS[4], 'made', now)
@@ -256,7 +259,7 @@ class Claims:
         """As `accept`, where the lane's door is open; where it is shut, the message goes back to the queue's head."""
         keys = [claim_key(queue, consumer), unacked_key(queue), index_key(queue), queue, MOVED_BACK]
         keys += door.keys if door is not None else []
-        args: list[Any] = [tag, item, "" if door is None else door.max_outstanding]
+        args: list[Any] = [tag, item, *(door.args if door is not None else [])]
         return Entrance(int(cast("int", self._accept(keys=keys, args=args))))
 
     def begin(self, queue: str, tag: str, attempt_id: str) -> Begun:
@@ -311,6 +314,7 @@ class Claims:
         mark = starts.key(attempt_id) if attempt_id else ""
         keys = [unacked_key(queue), index_key(queue), EVIDENCE_STREAM, mark, *(push.list_name for push in pushes)]
         kept: list[Any] = [tag, FIELD, record, SIGNATURE, self._signature(record), starts.TTL_S if attempt_id else 0]
+        kept.append(tracing.current())
         return bool(self._commit(keys=keys, args=[*kept, *(push.message for push in pushes)]))
 
     def sweep(self, queue: str, visibility_timeout_s: float) -> Recovered:

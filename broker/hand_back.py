@@ -1,7 +1,7 @@
 """A task whose endpoint does not answer goes back to its queue, and not round for ever.
 
 Its start is taken back: the endpoint failed, not the task. What is known of the hand-backs lies in the hash of the
-attempt (`broker.starts`) and ends with it.
+attempt (`broker.starts`) and ends with it. Where it is a limit of ours that it waits for, nothing is counted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import redis
 from broker import breaker, starts
 from broker.claims import MOVED_BACK, index_key, unacked_key
 from replay.models.breaker import EndpointPaused
+from replay.models.limits import Limited
+from replay.settings import Settings
 
 # `answered` of the breaker tells whether the endpoint answered others since the task was last here.
 _HAND_BACK = """
@@ -25,12 +27,14 @@ local seen = redis.call('HMGET', KEYS[5], 'handed', 'handed_since', 'handed_answ
 local answered = redis.call('HGET', KEYS[6], 'answered') or '0'
 local times = (seen[1] or 0) + 1
 local alone = (seen[4] or 0) + ((seen[3] and seen[3] ~= answered) and 1 or 0)
-if times > tonumber(ARGV[2]) or alone >= tonumber(ARGV[3]) then return {2, times - 1} end
-if ARGV[5] == '0' then
-  if seen[2] and now - seen[2] > tonumber(ARGV[4]) then return {2, times - 1} end
-  redis.call('HSETNX', KEYS[5], 'handed_since', now)
+if ARGV[5] ~= 'limited' then
+  if times > tonumber(ARGV[2]) or alone >= tonumber(ARGV[3]) then return {2, times - 1} end
+  if ARGV[5] == 'silent' then
+    if seen[2] and now - seen[2] > tonumber(ARGV[4]) then return {2, times - 1} end
+    redis.call('HSETNX', KEYS[5], 'handed_since', now)
+  end
+  redis.call('HSET', KEYS[5], 'handed', times, 'handed_answered', answered, 'handed_alone', alone)
 end
-redis.call('HSET', KEYS[5], 'handed', times, 'handed_answered', answered, 'handed_alone', alone)
 redis.call('HINCRBY', KEYS[5], 'starts', -1)
 redis.call('HDEL', KEYS[5], 'tag')
 redis.call('HDEL', KEYS[1], ARGV[1])
@@ -63,6 +67,13 @@ class Patience:
     seconds: float = 3600.0
 
 
+def _cause(paused: EndpointPaused) -> str:
+    """What a task waits for. A limit of ours says nothing against it, and it waits for as long as that takes."""
+    if isinstance(paused, Limited):
+        return "limited"
+    return "asked" if paused.asked_to_wait else "silent"
+
+
 class HandBack:
     """Hands messages back.
 
@@ -74,6 +85,12 @@ class HandBack:
     def __init__(self, client: redis.Redis, patience: Patience | None = None) -> None:
         self._patience = patience or Patience()
         self._script = client.register_script(_HAND_BACK)
+
+    @classmethod
+    def of(cls, client: redis.Redis, settings: Settings) -> HandBack:
+        """With the bounds of the settings."""
+        bounds = Patience(settings.hand_back_times, settings.hand_back_alone, settings.hand_back_s)
+        return cls(client, bounds)
 
     def __call__(self, queue: str, tag: str, attempt_id: str, paused: EndpointPaused) -> tuple[Turned, int]:
         """Put a message in flight behind all others, or say that it has waited long enough.
@@ -96,6 +113,6 @@ class HandBack:
             breaker.key(paused.target),
         ]
         bounds = self._patience
-        args: list[Any] = [tag, bounds.times, bounds.alone, bounds.seconds, int(paused.asked_to_wait)]
+        args: list[Any] = [tag, bounds.times, bounds.alone, bounds.seconds, _cause(paused)]
         turned, times = cast("tuple[int, int]", self._script(keys=keys, args=args))
         return Turned(turned), times

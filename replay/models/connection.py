@@ -25,6 +25,7 @@ from replay.settings import Settings
 Answer = TypeVar("Answer")
 
 _WRITE_TIMEOUT_S = 30.0
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
@@ -60,7 +61,8 @@ class Connection:
             response = self._client().request(method, where + path, json=payload, headers=headers)
         except httpx.RequestError as error:
             said = body.without(key, str(error) or type(error).__name__)
-            raise Transient(f"{model} at {where}: {said}", hint=_hint(endpoint)) from None
+            began = not isinstance(error, _NEVER_SENT)
+            raise Transient(f"{model} at {where}: {said}", hint=_hint(endpoint), may_have_run=began) from None
         answer = body.read(response)
         # Masked before `faults` cuts it to length: a cut through a key would leave a part that is not found again.
         told = body.without(key, _choice_error(answer))
@@ -71,7 +73,7 @@ class Connection:
             fault.args = (fault.message,)
             raise fault
         if isinstance(answer, str):
-            raise Transient(f"{model} at {where}: the answer is not JSON")
+            raise Transient(f"{model} at {where}: the answer is not JSON", may_have_run=True)
         return answer
 
     def persist(self, attempt: Callable[[], Answer], *, share: float = 0.5) -> tuple[Answer, int]:

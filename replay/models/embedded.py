@@ -17,17 +17,27 @@ import httpx
 from replay.errors import ConfigurationError, ModelFileError, ModelUnavailable
 
 CONTEXT_PER_SLOT = 4096
-_PROMPT_CACHE_MIB = 512
+# Of prompts that no slot holds any more: about 70 of the default length for the small model, 25 for the large one.
+PROMPT_CACHE_MIB = 512
 _ERRORS_ONLY = 1
 
 
 def serve(
-    model_path: Path, alias: str, host: str, port: int, *, slots: int, context: int = CONTEXT_PER_SLOT
+    model_path: Path,
+    alias: str,
+    host: str,
+    port: int,
+    *,
+    slots: int,
+    context: int = CONTEXT_PER_SLOT,
+    cache_mib: int = PROMPT_CACHE_MIB,
 ) -> NoReturn:
     """Serve one model until SIGTERM or SIGINT, then end this process with status 0.
 
     Requests share the batch: up to `slots` of them are worked on at once, the others wait. A slot keeps the prompt of
-    its last request, so the next one with the same beginning costs only what differs.
+    its last request, so the next one with the same beginning costs only what differs. A request goes to the free slot
+    whose prompt it shares most with; where that is less than half of it, the prompt moves to a cache in memory, and the
+    best one from there takes its place. So no request names a slot: it would wait for that one while another is free.
 
     Args:
         model_path: A GGUF file.
@@ -36,6 +46,7 @@ def serve(
         port: Port to listen on.
         slots: Requests at once.
         context: Tokens of prompt and answer together, for each slot.
+        cache_mib: Memory for prompts that no slot holds any more.
 
     Raises:
         ConfigurationError: The port is taken, or the server is not installed.
@@ -71,7 +82,7 @@ def serve(
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.cache_prompt = True
-    params.cache_ram_mib = _PROMPT_CACHE_MIB
+    params.cache_ram_mib = cache_mib
     params.fit_params = False  # it would shrink the context on a small machine without a word
     params.ui = False
     params.endpoint_slots = False  # shows the prompts of other requests

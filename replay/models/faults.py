@@ -34,7 +34,17 @@ _SHOWN = 300
 
 
 class Transient(ModelUnavailable):
-    """A transport fault that is worth another try."""
+    """A transport fault that is worth another try.
+
+    Attributes:
+        may_have_run: The request went out and no readable answer came back: the model may have worked, and be paid for.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", retry_after_s: float | None = None, may_have_run: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, retry_after_s=retry_after_s)
+        self.may_have_run = may_have_run
 
 
 class Refused(ModelRefused):
