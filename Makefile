@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := replay evidence broker producer workers dashboard stack cli
 
-LOCK := $(BIN)/uv pip compile pyproject.toml --extra embedded --extra hybrid --extra export --extra study --extra build --universal --python-version 3.11 --generate-hashes \
+LOCK := $(BIN)/uv pip compile pyproject.toml --extra embedded --extra hybrid --extra export --extra study --extra otel --extra build --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help

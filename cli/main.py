@@ -14,6 +14,7 @@ try:
 
     from cli import (
         ab,
+        api,
         batch,
         broker,
         cancel,
@@ -24,13 +25,16 @@ try:
         evidence,
         gate,
         lane,
+        metrics,
         models,
         quickstart,
         results,
+        review,
         run,
         stack,
         study,
         submit,
+        top,
         worker,
     )
     from replay.errors import ConfigurationError, ReplayError
@@ -77,12 +81,16 @@ app.command("cancel")(cancel.cancel)
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(stack.status)
+app.command("top")(top.top)
 app.command("worker")(worker.worker)
 app.command("dashboard")(stack.dashboard)
+app.command("api")(api.api)
+app.command("metrics")(metrics.metrics)
 app.command("doctor")(doctor.doctor)
 app.command("ab")(ab.ab)
 app.add_typer(batch.app, name="batch")
 app.add_typer(dead.app, name="dead")
+app.add_typer(review.app, name="review")
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(evidence.app, name="evidence")

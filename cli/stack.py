@@ -11,6 +11,7 @@ from rich.text import Text
 
 from broker import heartbeat, queues
 from broker.connection import connect
+from broker.limits.snapshot import snapshot
 from cli import console, lane
 from replay.errors import BrokerUnavailable
 from replay.settings import Settings
@@ -29,8 +30,8 @@ def up(
 ) -> None:
     """Start the local stack under supervision: broker, model servers, workers, writer, scheduler, dashboard.
 
-    What is configured to run elsewhere (REPLAY_BROKER_URL, REPLAY_BASE_URL) is not started. A program that crashes is
-    started again. Logs lie in data/logs.
+    With REPLAY_API_PORT also the Batch API. What is configured to run elsewhere (REPLAY_BROKER_URL, REPLAY_BASE_URL) is
+    not started. A program that crashes is started again. Logs lie in data/logs.
 
     Example: replay up
     """
@@ -69,14 +70,14 @@ def status(as_json: console.AsJson = False) -> None:
         raise
     with broker:
         depths = queues.depths(broker)
-        found = lane.statuses(broker, settings)
+        found = snapshot(broker, settings)
         workers = heartbeat.alive(broker)
     if as_json:
         console.print_json(
             {
                 "programs": _rows(programs),
                 "queues": dataclasses.asdict(depths),
-                "lanes": [dataclasses.asdict(status) for status in found],
+                "lanes": [status.as_json() for status in found],
                 "workers": [dataclasses.asdict(worker) for worker in workers],
             }
         )
@@ -91,7 +92,9 @@ def status(as_json: console.AsJson = False) -> None:
     table.add_row("dead letters", str(depths.dead))
     console.out.print(table)
     console.out.print()
-    console.out.print(lane.table(found))
+    console.out.print(lane.table([one.status for one in found]))
+    console.out.print()
+    console.out.print(lane.limits_table(found))
     console.out.print()
     table = Table("worker", "busy", "started", "hindered by", box=None, header_style="dim")
     for worker in workers:
@@ -103,15 +106,31 @@ def status(as_json: console.AsJson = False) -> None:
 def dashboard(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Port to listen on; by default REPLAY_DASHBOARD_PORT.")] = None,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="On the loopback, without tokens: let who is on this machine act.")
+    ] = False,
 ) -> None:
-    """Serve the read-only monitoring page in the foreground.
+    """Serve the monitoring dashboard in the foreground.
+
+    On the loopback everybody on this machine may look, and nobody may act. To act, sign in with a token
+    (REPLAY_DASHBOARD_OPERATOR_TOKEN), or give --operator. On any other address it does not start without tokens:
+    docs/dashboard-access.md.
 
     Example: replay dashboard --port 8500
     """
-    from dashboard import serve  # noqa: PLC0415  the web server is for this command only
+    from cli.dashboard_actions import ProducerActions  # noqa: PLC0415  the web server is for this command only
+    from cli.dashboard_books import ProducerBooks  # noqa: PLC0415
+    from dashboard import serve  # noqa: PLC0415
 
     settings = Settings()
-    serve.serve(settings, host, port or settings.dashboard_port)
+    serve.serve(
+        settings,
+        host,
+        port or settings.dashboard_port,
+        operator=operator,
+        books=ProducerBooks(settings),
+        actions=ProducerActions(settings),
+    )
 
 
 def _rows(programs: list[supervise.ProgramStatus]) -> list[dict[str, object]]:

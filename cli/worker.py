@@ -29,9 +29,7 @@ def worker(
     role: Annotated[Role, typer.Argument(help="Which lane; or the writer, or the scheduler.")],
     concurrency: Annotated[
         int | None,
-        typer.Option(
-            "-c", "--concurrency", min=1, help="Tasks at once; by default as many as the model server has slots."
-        ),
+        typer.Option("-c", "--concurrency", min=1, help="Tasks at once; by default by the slots of the model server."),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Run nothing: does a worker of this role live on this host? 0: yes, 3: no.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -109,7 +110,7 @@ def exported(settings: Settings, *, secrets: bool) -> dict[str, str]:
             continue
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
-        elif field.endswith("_dir"):
+        elif isinstance(value, Path):
             value = value.absolute()
         variables[f"REPLAY_{field.upper()}"] = str(value)
     return variables

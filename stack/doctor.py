@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from replay.errors import ReplayError
 from replay.settings import Settings
-from stack import machine, services
+from stack import abilities, broker_health, evidence_health, machine, services
 from stack.finding import Finding, fail
 
 Check = Callable[[Settings], Iterator[Finding]]
@@ -17,11 +17,16 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("disk", machine.disk),
     ("corpus", machine.corpus),
     ("evidence", machine.evidence),
+    ("index", evidence_health.index),
     ("ports", machine.own_ports),
     ("settings", machine.variables),
     ("keys", machine.keys),
     ("broker", services.broker),
+    ("broker settings", broker_health.looking("broker settings", broker_health.setup)),
+    ("clocks", broker_health.looking("clocks", broker_health.clocks)),
+    ("leases", broker_health.looking("leases", broker_health.held)),
     ("models", services.models),
+    ("abilities", abilities.abilities),
 )
 
 

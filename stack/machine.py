@@ -18,7 +18,9 @@ import psutil
 
 from broker import embedded
 from broker.signing import Keyring
+from evidence import segments
 from evidence.lock import lock_path
+from evidence.scan import end_of
 from replay.contracts import Tier
 from replay.corpus import snapshot
 from replay.models import catalogue, files, routing
@@ -101,7 +103,9 @@ def evidence(settings: Settings) -> Iterator[Finding]:
     if not os.access(place, os.W_OK):
         yield fail("evidence", f"{place} cannot be written by this user", "Change its rights, or set REPLAY_DATA_DIR.")
         return
-    size = f"{log.stat().st_size:,} bytes" if log.is_file() else "not begun"
+    closed, whole = len(segments.load(log).segments), end_of(log)
+    size = f"{whole:,} bytes" if whole or log.is_file() else "not begun"
+    size += f" in {closed + 1} segments" if closed else ""
     yield ok("evidence", f"{log}, {size}, {_writer(log)}")
 
 

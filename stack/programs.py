@@ -61,6 +61,7 @@ def local_stack(settings: Settings) -> tuple[Program, ...]:
     """
     elsewhere = set() if settings.broker_url is None else {"broker"}
     elsewhere |= {f"model-{tier}" for tier in Tier if routing.embedded_model(tier, settings) is None}
+    elsewhere |= set() if settings.api_port is not None else {"api"}
     return tuple(program for program in every_program(settings) if program.name not in elsewhere)
 
 
@@ -72,9 +73,10 @@ def every_program(settings: Settings) -> tuple[Program, ...]:
         _model(settings, Tier.ESCALATION, settings.escalation_port, "REPLAY_ESCALATION_PORT"),
         _worker(settings, "writer", SERVERS, before_stop=partial(questions.stream_to_drain, settings)),
         _dashboard(settings),
+        _api(settings),
         _worker(settings, "scheduler", WORKERS),
-        _worker(settings, "local", WORKERS, processes=settings.local_slots),
-        _worker(settings, "escalation", WORKERS, processes=settings.escalation_slots),
+        _worker(settings, "local", WORKERS),
+        _worker(settings, "escalation", WORKERS),
     )
 
 
@@ -115,13 +117,24 @@ def _dashboard(settings: Settings) -> Program:
     )
 
 
-def _worker(
-    settings: Settings, role: str, order: int, *, processes: int | None = None, before_stop: Probe | None = None
-) -> Program:
+def _api(settings: Settings) -> Program:
+    port = settings.api_port
+    return _replay(
+        settings,
+        "api",
+        ("api", *(("--port", str(port)) if port is not None else ())),
+        SERVERS,
+        ready=HttpHealth(f"http://127.0.0.1:{port}/healthz"),
+        port=port,
+        port_variable="REPLAY_API_PORT",
+    )
+
+
+def _worker(settings: Settings, role: str, order: int, *, before_stop: Probe | None = None) -> Program:
     return _replay(
         settings,
         role if role in {"writer", "scheduler"} else f"worker-{role}",
-        ("worker", role, *(("-c", str(processes)) if processes else ())),
+        ("worker", role),
         order,
         ready=partial(questions.worker_to_report, settings, role),
         stop_as_group=False,

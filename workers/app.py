@@ -17,13 +17,20 @@ from kombu.entity import Queue as KombuQueue
 
 from broker import lanes
 from broker.connection import celery_url
+from broker.limits import bounds
 from broker.signing import Keyring
+from replay import logs, tracing
+from replay.contracts import Tier
 from replay.errors import ConfigurationError, ReplayError
+from replay.models import slots
+from replay.models.slots import Concurrency
 from replay.settings import Settings
 from replay.topology import ROUTES, Queue, TaskName
 from workers import shutdown, tasks, transport
 from workers.pulse import Pulse
 from workers.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 # A task that was asked to stop gets this long to end by itself before its process is killed and its message goes back.
 SOFT_SHUTDOWN_S = 5.0
@@ -40,9 +47,28 @@ class ReplayWorker(Worker):  # type: ignore[misc]  # Celery is not typed
         options |= {"without_gossip": True, "without_mingle": True}
         if not settings.remote_control:
             options["without_heartbeat"] = True
+        chosen = None
         if not options.get("concurrency"):
-            options["concurrency"] = default_concurrency(settings, options.get("queues"))
+            chosen = default_concurrency(settings, options.get("queues"))
+            options["concurrency"] = chosen.tasks
+            self.app.runtime.slots = chosen.slots
         super().__init__(**options)
+        # Only now does the log go where it should.
+        if chosen is not None:
+            logger.info("%s", chosen.why)
+
+    def setup_logging(self, colorize: bool | None = None) -> Any:
+        """Let what Celery logs be written as everything else is."""
+        handled = super().setup_logging(colorize)
+        queues = sorted(self.app.amqp.queues.consume_from)
+        role = "+".join(name.removeprefix("replay.") for name in queues)
+        ours = logs.formatter(self.app.runtime.settings, role)
+        for name in ("", "celery.task"):
+            for handler in logging.getLogger(name).handlers:
+                handler.setFormatter(ours)
+        logs.quieten()
+        tracing.install(self.app.runtime.settings, f"worker-{role}")
+        return handled
 
 
 class ReplayCelery(Celery):  # type: ignore[misc]  # Celery is not typed
@@ -56,25 +82,30 @@ class ReplayCelery(Celery):  # type: ignore[misc]  # Celery is not typed
         return self.subclass_with_self(ReplayWorker)
 
 
-def default_concurrency(settings: Settings, queues: list[str] | str | None) -> int:
-    """Tasks at once where nobody says otherwise: as many as the local model has slots; one where it is the large model.
+def default_concurrency(settings: Settings, queues: list[str] | str | None) -> Concurrency:
+    """Tasks at once where nobody says otherwise: the model server is asked for its slots (`replay.models.slots`).
 
-    The narrowness of the large model's lane is that of each process here; a limit over all of them is not built yet.
+    Each task is one message, and none is fetched beyond them.
     """
     names = queues.split(",") if isinstance(queues, str) else queues
-    return 1 if names == [Queue.ESCALATION.value] else settings.local_slots
+    return slots.chosen(Tier.ESCALATION if names == [Queue.ESCALATION.value] else Tier.LOCAL, settings)
 
 
 def make_app(settings: Settings) -> ReplayCelery:
     """Build the application of these settings.
 
     Raises:
-        ConfigurationError: Messages are to be signed, but Celery's own transport is to bring them, which looks at no
-            signature.
+        ConfigurationError: Messages are to be signed, or limited, but Celery's own transport is to bring them, which
+            looks at neither; or the prices cannot be read.
     """
     if not settings.atomic_claim and settings.message_key is not None:
         raise ConfigurationError(
             "REPLAY_ATOMIC_CLAIM=0 takes messages without looking at their signatures, and REPLAY_MESSAGE_KEY is set",
+            hint="Unset one of the two.",
+        )
+    if not settings.atomic_claim and (limits := list(bounds.named(settings))):
+        raise ConfigurationError(
+            f"REPLAY_ATOMIC_CLAIM=0 takes messages whatever the limits are, and {', '.join(limits)} is set",
             hint="Unset one of the two.",
         )
     transport.install(atomic_claim=settings.atomic_claim)
@@ -151,10 +182,10 @@ def load_before_fork(sender: Any, **_: Any) -> None:
             raise SystemExit(f"{error.message}\n{error.hint}") from error
 
 
-@signals.after_setup_logger.connect  # type: ignore[untyped-decorator]  # Celery is not typed
-def quieten(**_: Any) -> None:
-    """One line for each HTTP request says nothing that the evidence does not say better."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]  # Celery is not typed
+def send_last_spans(**_: Any) -> None:
+    """Send what a child of the pool has not sent yet."""
+    tracing.shutdown()
 
 
 shutdown.install()

@@ -10,16 +10,18 @@ from typing import Any
 import redis
 from pydantic import ValidationError
 
-from broker import cancelled, dead
+from broker import dead
 from broker.claims import Push, Turn
 from broker.envelope import Envelope
 from broker.hand_back import HandBack, Turned
+from broker.paused import Wish, wish
 from broker.signing import UNSIGNED, Keyring
 from evidence.format import MAX_BODY_BYTES
 from replay import identity, pipeline
 from replay.contracts import Bundle, EscalationOrder, Message, ReplayTask, State, Tier
 from replay.models.breaker import EndpointPaused
 from replay.pipeline import Engine, Outcome
+from replay.reuse import Question, Remembered
 from replay.topology import Queue, TaskName
 from workers.lease import Lease
 
@@ -56,10 +58,11 @@ class Desk:
 
 @dataclass(frozen=True)
 class Result:
-    """What is committed: the evidence, and what goes to other queues."""
+    """What is committed: the evidence, and what goes to other queues; `answered` may be remembered after that."""
 
     record: bytes
     pushes: tuple[Push, ...] = ()
+    answered: tuple[Question, Remembered] | None = None
 
 
 def _local_order(payload: dict[str, Any]) -> Order:
@@ -97,8 +100,12 @@ def handle(lane: Lane, payload: dict[str, Any], lease: Lease, desk: Desk) -> Non
         return
     if begun.starts > desk.max_starts:
         result = _poisoned(order, lease.queue, payload, begun.starts - 1)
-    elif cancelled.is_cancelled(desk.client, order.task.batch_id):
+    elif (wanted := wish(desk.client, order.task.batch_id)) is Wish.CANCELLED:
         result = Result(_ended(order, State.CANCELLED, "the batch was cancelled"))
+    elif wanted is Wish.PAUSED and lease.let_go(desk.client, attempt_id, order.task.batch_id):
+        # It is owed, and enqueued again when somebody resumes the batch. Dies before this: it is let go of next time.
+        logger.info("%s: %s is let go of: its batch is paused", lease.queue, order.task.run_id)
+        return
     else:
         with lease.kept():
             made = _attempted(order, desk)
@@ -116,6 +123,9 @@ def handle(lane: Lane, payload: dict[str, Any], lease: Lease, desk: Desk) -> Non
     # Its reply is lost with the connection: it is sent again, finds no lease, and publishes nothing twice.
     if not lease.commit(result.record, attempt_id=attempt_id, pushes=result.pushes):
         logger.warning("%s: the lease on %s was lost; this call published nothing", lease.queue, order.task.run_id)
+    elif result.answered is not None:
+        # Not before the commit: what others use again must be in evidence. Dies before this: it is asked once more.
+        desk.engine.memory.keep(*result.answered)
 
 
 def _turned_away(order: Order, paused: EndpointPaused, attempt_id: str, lease: Lease, desk: Desk) -> Result | None:
@@ -136,8 +146,9 @@ def _attempted(order: Order, desk: Desk) -> Result | EndpointPaused:
                 _ended(order, State.FAILED, f"too large: the record has {len(record)} bytes", with_bundle=False)
             )
         if outcome.escalation is None:
-            return Result(record)
-        return Result(record, (Push(Queue.ESCALATION.value, _sealed(outcome.escalation, desk.keyring)),))
+            return Result(record, answered=outcome.answered)
+        push = Push(Queue.ESCALATION.value, _sealed(outcome.escalation, desk.keyring))
+        return Result(record, (push,), outcome.answered)
     except EndpointPaused as paused:
         return paused
     except Exception as error:

@@ -6,13 +6,14 @@ import os
 import socket
 
 from broker.connection import connect
+from replay import logs, tracing
 from replay.contracts import Tier
 from replay.errors import ConfigurationError
 from replay.models.breaker import chain
 from replay.settings import Settings
 from replay.topology import Queue
 from workers import writer
-from workers.app import default_concurrency, make_app
+from workers.app import make_app
 
 WRITER = "writer"
 _QUEUES = {Tier.LOCAL: Queue.LOCAL, Tier.ESCALATION: Queue.ESCALATION}
@@ -26,7 +27,7 @@ def run_worker(settings: Settings, role: str, concurrency: int | None = None, *,
     Args:
         settings: From the composition root.
         role: `local`, `escalation` or `writer`.
-        concurrency: Tasks at once; by default the local model's slots, or 1 for the large model. A writer is one.
+        concurrency: Tasks at once; by default what the model server's slots ask for. A writer is one.
         log_level: Of the worker's logging.
 
     Raises:
@@ -44,6 +45,9 @@ def run_worker(settings: Settings, role: str, concurrency: int | None = None, *,
         return
     if role not in _QUEUES:
         raise ConfigurationError(f"no worker has the role {role!r}", hint="the roles are: local, escalation, writer")
+    # Until Celery sets up its own.
+    logs.configure(settings, role, log_level)
+    tracing.install(settings, f"worker-{role}")
     # Told here, in words, what Celery would tell in a traceback or retry for ever.
     connect(settings)
     tier = Tier(role)
@@ -55,7 +59,7 @@ def run_worker(settings: Settings, role: str, concurrency: int | None = None, *,
     worker = app.Worker(
         hostname=f"{role}-{os.getpid()}@{socket.gethostname()}",
         queues=[queue],
-        concurrency=concurrency or default_concurrency(settings, [queue]),
+        concurrency=concurrency,
         pool_cls="prefork",
         loglevel=log_level,
         quiet=True,

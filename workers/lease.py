@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import redis
+
 from broker.claims import Begun, Claims, Push
 from broker.connection import LOST
 from broker.hand_back import HandBack, Turned
+from broker.paused import let_go
 from replay.models.breaker import EndpointPaused
 
 logger = logging.getLogger(__name__)
@@ -46,7 +50,8 @@ class Lease:
 
         A hung task is bounded by the worker's time limit, which kills the process and the thread with it.
         """
-        keeper = threading.Thread(target=self._keep, name="lease", daemon=True)
+        # With the context, whose ids its log lines carry.
+        keeper = threading.Thread(target=contextvars.copy_context().run, args=(self._keep,), name="lease", daemon=True)
         keeper.start()
         try:
             yield
@@ -61,6 +66,10 @@ class Lease:
     def hand_back(self, hand_back: HandBack, attempt_id: str, paused: EndpointPaused) -> tuple[Turned, int]:
         """Let the message wait for its endpoint, behind all others; or learn that it has waited long enough."""
         return hand_back(self.queue, self._tag, attempt_id, paused)
+
+    def let_go(self, client: redis.Redis, attempt_id: str, batch_id: str) -> bool:
+        """Drop the message of a batch that is paused; False if it goes on meanwhile."""
+        return let_go(client, self.queue, self._tag, attempt_id, batch_id)
 
     def condemn(self, cause: str) -> bool:
         """Turn the message into a dead letter; False if the lease was lost."""

@@ -56,8 +56,15 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is not typ
             if self._client is None:
                 self._client = connect(consumer.app.runtime.settings, patience=0)
             heartbeat.beat(self._client, self._now(consumer, self._hindered(consumer)))
+            self._tell_counts(consumer)
         except (*LOST, BrokerUnavailable) as error:
             logger.debug("no heartbeat: %s", error)
+
+    def _tell_counts(self, consumer: Any) -> None:
+        """Flush what the channel has counted; Celery's own transport counts nothing."""
+        counted = getattr(consumer.task_consumer.channel, "meters", None)
+        if counted is not None:
+            counted.flush(self._client)
 
     def _hindered(self, consumer: Any) -> str:
         """Why this worker takes no messages, although it lives; empty where it does."""
@@ -77,6 +84,7 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is not typ
             in_flight=len(state.active_requests),
             started=sum(state.total_count.values()),
             state=hindered,
+            slots=consumer.app.runtime.slots,
         )
 
 

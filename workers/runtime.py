@@ -7,21 +7,27 @@ from dataclasses import dataclass
 
 import redis
 
+from broker.answers import Answers
 from broker.breaker import SharedBreaker
 from broker.claims import Claims
 from broker.connection import connect
 from broker.hand_back import HandBack
+from broker.limits.admission import SharedLimiter
 from broker.signing import Keyring
+from replay import tracing
 from replay.contracts import Bundle, ReplayTask
 from replay.corpus import fusion
 from replay.corpus.retrieval import CurrentRetriever
 from replay.gate import gate_without
+from replay.models import prices
 from replay.models.breaker import Breaker, Unbroken
 from replay.models.client import ModelClient
+from replay.models.limits import Limiter, Unlimited
 from replay.pipeline import Engine, Retriever
 from replay.prompting import PromptLimits
 from replay.settings import Settings
 from workers.handlers import Desk
+from workers.traced import TracedGenerator, TracedRetriever
 
 # Enough for a broker that restarts: the pauses between these tries add up to about ten seconds.
 PATIENCE = 14
@@ -71,7 +77,8 @@ class Runtime:
         settings: From the composition root.
 
     Raises:
-        ConfigurationError: The gate is to leave out a rule that it has not, or the key of messages is none.
+        ConfigurationError: The gate is to leave out a rule that it has not, the prices cannot be read, or the key of
+            messages is none.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -79,7 +86,10 @@ class Runtime:
         self.retriever = SharedRetriever(settings)
         # Made before the first task: met in each task, a mistake in it would end a whole batch.
         self._gate = gate_without(settings.gate_rules_off)
+        prices.parse(settings.escalation_prices)
         self.keyring = Keyring.of(settings)
+        # Of the model server, as it said when this worker started; 0: it was not asked, or does not say.
+        self.slots = 0
         self._made: _Here | None = None
 
     @property
@@ -97,10 +107,15 @@ class Runtime:
         if self._made is None or self._made.pid != os.getpid():
             client = connect(self.settings, patience=PATIENCE)
             limits = PromptLimits(exemplars=self.settings.exemplars_shown)
+            model = ModelClient(self.settings, breaker=self._breaker(client), limiter=self._limiter(client))
             engine = Engine(
-                self.retriever, ModelClient(self.settings, breaker=self._breaker(client)), limits, self._gate
+                TracedRetriever(self.retriever) if tracing.is_on() else self.retriever,
+                TracedGenerator(model, self.settings) if tracing.is_on() else model,
+                limits,
+                self._gate,
+                Answers.of(client, self.settings, self.keyring),
             )
-            desk = Desk(client, engine, self.settings.max_starts, HandBack(client), self.keyring)
+            desk = Desk(client, engine, self.settings.max_starts, HandBack.of(client, self.settings), self.keyring)
             self._made = _Here(os.getpid(), desk, Claims(client, self.keyring))
         return self._made
 
@@ -110,3 +125,6 @@ class Runtime:
             # Its lanes have no doors: a task that was handed back would be here again at once.
             return Unbroken()
         return SharedBreaker(client, failures=settings.breaker_failures, pause_s=settings.breaker_pause_s)
+
+    def _limiter(self, client: redis.Redis) -> Limiter:
+        return SharedLimiter(client, self.settings) if self.settings.atomic_claim else Unlimited()

@@ -34,6 +34,10 @@ _LOOK_S = 1.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
+class LeaseLost(Exception):
+    """Another writer may have the log by now: nothing was appended since, and nothing acknowledged."""
+
+
 class WriterRecord(Message):
     """The first record of each writer: from here on it is this one that appends."""
 
@@ -107,6 +111,9 @@ def stand_by(
 def take(settings: Settings, client: redis.Redis) -> Tenure | str:
     """Take log and lease, and write who has them into the log; or say why another has them.
 
+    The lock file is taken first, then the lease, and only under both is the log opened: opening it recovers, and cuts a
+    torn end.
+
     Raises:
         EvidenceDamaged: The log is not what was written.
         AppendFailed: The disk said no.
@@ -115,17 +122,22 @@ def take(settings: Settings, client: redis.Redis) -> Tenure | str:
     held = writer_lease.holder(client)
     if held is not None and held.lock != lock_proof(path):
         return f"{held} holds the lease"
+    permit = Permit(WriterLease(client, settings.writer_lease_s), path)
     try:
-        log = EvidenceLog.of(settings)
+        log = EvidenceLog.of(settings, permit)
     except EvidenceLocked as locked:
         return locked.message
-    lease = WriterLease(client, settings.writer_lease_s)
+    except LeaseLost:
+        permit.end()
+        return "another writer was faster"
+    except BaseException:
+        permit.end()
+        raise
+    lease = permit.lease
     tenure = Tenure(log, lease)
     try:
         number, epoch = last_take_over(path)
-        # The proof is made anew: the file of the lock may have come with this opening. Who held the lease with this
-        # very lock is dead, or the lock would not be ours.
-        if not lease.acquire(floor=epoch, lock=lock_proof(path)):
+        if not lease.raise_above(epoch):
             tenure.end()
             return "another writer was faster"
         record = WriterRecord(
@@ -136,13 +148,47 @@ def take(settings: Settings, client: redis.Redis) -> Tenure | str:
             pid=os.getpid(),
             recorded_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
+        permit()
         # Dies before this: the epoch is used up, and the next one is higher.
         log.append_prepared([prepare(record.wire())])
+    except LeaseLost:
+        tenure.end()
+        return "another writer was faster"
     except BaseException:
         tenure.end()
         raise
     logger.info("this writer has the log, from epoch %d on", lease.epoch)
     return tenure
+
+
+class Permit:
+    """Allows to change the log while the lease holds; the first to ask, which has the lock file by then, takes it.
+
+    Args:
+        lease: Not taken yet.
+        log: The log.
+    """
+
+    def __init__(self, lease: WriterLease, log: Path) -> None:
+        self.lease = lease
+        self._log = log
+
+    def __call__(self) -> None:
+        """Prove the lease, or take it.
+
+        Raises:
+            LeaseLost: Another one has it.
+        """
+        # The proof is made only now: the file of the lock may have come with this opening. Who held the lease with this
+        # very lock is dead, or the lock would not be ours.
+        if not (self.lease.holds() if self.lease.epoch else self.lease.acquire(lock=lock_proof(self._log))):
+            raise LeaseLost
+
+    def end(self) -> None:
+        """Give back what was taken."""
+        if self.lease.epoch:
+            with suppress(*LOST):
+                self.lease.release()
 
 
 def take_over_id(number: int) -> str:

@@ -10,6 +10,7 @@ from celery.exceptions import Reject
 from redis.exceptions import RedisError
 
 from broker.envelope import Envelope
+from replay import logs, tracing
 from replay.errors import BrokerUnavailable
 from replay.topology import ROUTES, TaskName
 from workers import handlers
@@ -46,7 +47,12 @@ def _run(task: Task, lane: Lane, name: TaskName, payload: dict[str, Any], runtim
     try:
         lease = _lease(task, name, payload, tag, runtime)
         try:
-            handlers.handle(lane, payload, lease, runtime.desk)
+            parent = task.request.get(tracing.HEADER)
+            with (
+                tracing.processing(lease.queue, str(task.request.id), parent, tier=lane.tier.value),
+                logs.bound(queue=lease.queue, trace_id=tracing.current_trace_id(), **logs.ids_of(payload)),
+            ):
+                handlers.handle(lane, payload, lease, runtime.desk)
         except (RedisError, BrokerUnavailable):
             raise
         except Exception as error:

@@ -28,10 +28,11 @@ from typing import Any
 from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 
-from broker import dead, lanes
+from broker import dead, lanes, meters
 from broker.claims import CONSUMER_TTL_S, Claims, Entrance, claim_key
 from broker.envelope import EnvelopeFault, opened
-from broker.lanes import Door, LaneState
+from broker.lanes import OPEN, Door, LaneState, LaneStatus
+from broker.meters import Meters
 from broker.signing import UNSIGNED, Keyring
 from replay.errors import ConfigurationError
 from replay.topology import ROUTES, Queue
@@ -84,10 +85,12 @@ class QoS(redis.QoS):
         committed then, so the message stays in flight, comes back when its lease runs out, and the cap on starts ends
         it with evidence.
         """
-        if self._queue_of.pop(delivery_tag, None) is None:
+        queue = self._queue_of.pop(delivery_tag, None)
+        if queue is None:
             super().ack(delivery_tag)
         else:
             virtual.QoS.ack(self, delivery_tag)
+            self.channel.note_end(queue)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Hand a message back, or bury it: stock kombu deletes what Celery rejects for good."""
@@ -123,6 +126,8 @@ class QoS(redis.QoS):
         queues = [queue for queue in self.channel.active_queues if queue in OURS]
         for queue in queues:
             recovered = self.channel.claims.sweep(queue, self.channel.visibility_timeout)
+            self.channel.meters.count(meters.RECOVERED, queue, "lease", by=recovered.leases)
+            self.channel.meters.count(meters.RECOVERED, queue, "claim", by=recovered.claims)
             if recovered.leases or recovered.claims:
                 logger.warning(
                     "%s: %d leases ran out and %d claims were orphaned; their messages are back on the queue",
@@ -141,6 +146,7 @@ class Channel(redis.Channel):
         claims: The moves, on connections of their own that outlive this channel: a task that ends after a lost
             connection still drops its message.
         accepted: Delivery tags that are in flight on the server and not yet known to `QoS`, with their queue.
+        meters: What this channel has counted; the worker's heartbeat tells the broker.
     """
 
     QoS = QoS
@@ -149,11 +155,13 @@ class Channel(redis.Channel):
         super().__init__(*args, **kwargs)
         self._keyring: Keyring = self.connection.client.transport_options.get(KEYRING_OPTION, UNSIGNED)
         self._doors: dict[str, Door] = self.connection.client.transport_options.get(DOORS_OPTION, {})
-        # Of each queue: when its door was looked at, and whether it was shut then.
-        self._looked: dict[str, tuple[float, bool]] = {}
+        # Of each queue: when its door was looked at, and how its lane stood then; and those that are told to be shut.
+        self._looked: dict[str, tuple[float, LaneStatus]] = {}
+        self._shut: set[str] = set()
         self._broker = self._create_client()
         self.claims = Claims(self._broker, self._keyring)
         self.accepted: dict[str, str] = {}
+        self.meters = Meters()
         self._consumer = _new_consumer()
         self._registered_at: dict[str, float] = {}
         self._polled: str | None = None
@@ -235,38 +243,53 @@ class Channel(redis.Channel):
             report = "%s: a message of %d bytes cannot run (%s: %s); kept as %s"
             logger.error(report, queue, len(item), fault.cause, fault, letter.id)  # noqa: TRY400  the fault says it all
             self.claims.bury(queue, self._consumer, item, letter)
+            self.meters.count(meters.REFUSED, queue, fault.cause)
             return
         tag = uuid.uuid4().hex
         entrance = self.claims.admit(queue, self._consumer, item, tag, self._doors.get(queue))
         if entrance is Entrance.SHUT:
-            self._note_door(queue, shut=True)
+            self._looked.pop(queue, None)  # why, it will be told before it asks for the next one
             return
         if entrance is Entrance.GONE:
             logger.warning("%s: a sweep took back a claim of this worker: it was frozen for a while", queue)
             return
-        self._note_door(queue, shut=False)
+        self._note_door(queue, OPEN)
         self.accepted[tag] = queue
+        if envelope.enqueued_at is not None:
+            self.meters.observe(meters.WAITED, max(0.0, time.time() - envelope.enqueued_at), queue)
         self.connection._deliver(envelope.message(queue, tag), queue)  # noqa: SLF001  as stock kombu does here
 
+    def note_end(self, queue: str) -> None:
+        """A task has ended: where its lane was full, there is room for another one, and it is looked for at once."""
+        if self._looked.get(queue, (0.0, OPEN))[1].state is LaneState.FULL:
+            del self._looked[queue]
+
     def _may_take_from(self, queue: str) -> bool:
-        """Is the lane's door open? Told by the last message where there was one just now, else asked."""
+        """Is the lane's door open? Told by the last message where there was one just now, else asked.
+
+        Where tasks at once are limited, a message that went in may have been the last that may: then it is asked.
+        """
         door = self._doors.get(queue)
         if door is None:
             return True
-        looked_at, shut = self._looked.get(queue, (float("-inf"), False))
-        if time.monotonic() - looked_at < _LOOK_S:
-            return not shut
+        looked_at, status = self._looked.get(queue, (float("-inf"), OPEN))
+        known = status.state is not LaneState.OPEN or door.bounds.in_flight is None
+        if known and time.monotonic() - looked_at < _LOOK_S:
+            return status.state is LaneState.OPEN
         status = lanes.look(self._broker, door)
-        self._note_door(queue, shut=status.state is not LaneState.OPEN, why=str(status))
+        self._note_door(queue, status)
         return status.state is LaneState.OPEN
 
-    def _note_door(self, queue: str, *, shut: bool, why: str = "") -> None:
-        _, was_shut = self._looked.get(queue, (0.0, False))
-        self._looked[queue] = (time.monotonic(), shut)
-        if shut and not was_shut:
-            logger.warning("%s: takes no messages; they wait in the queue. %s", queue, why or "Its lane was shut.")
-        elif was_shut and not shut:
-            logger.info("%s: takes messages again", queue)
+    def _note_door(self, queue: str, status: LaneStatus) -> None:
+        self._looked[queue] = (time.monotonic(), status)
+        was_shut = queue in self._shut
+        if status.works:
+            self._shut.discard(queue)
+            if was_shut:
+                logger.info("%s: takes messages again", queue)
+        elif not was_shut:
+            self._shut.add(queue)
+            logger.warning("%s: takes no messages; they wait in the queue. %s", queue, status)
 
     def _give_sign_of_life(self, queue: str) -> None:
         now = time.monotonic()
