@@ -1,4 +1,4 @@
-"""What a person did to the queues, as evidence: an operator's hand is part of how an end came about."""
+"""What a person did to queues, lanes and batches, as evidence: an operator's hand is part of how an end came about."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import uuid
 from datetime import UTC, datetime
 from typing import Literal
 
+import redis
 from pydantic import ConfigDict, Field
 
+from broker import evidence_stream
+from broker.signing import UNSIGNED, Keyring
 from replay.contracts import Message
 from replay.identity import canonical_json
 
@@ -20,14 +23,32 @@ class Action(Message):
 
     schema_: Literal["replay_action.v1"] = Field("replay_action.v1", alias="schema")
     id: str
-    action: Literal["dead.requeue", "dead.discard"]
-    who: str = Field(description="User and host, as that machine says.")
-    letter_id: str
-    cause: str = Field(description="Why the message was dead.")
-    queue: str = Field(description="Where the message went; empty where it went nowhere.")
-    run_id: str | None = Field(description="The run of the dead message, where its bytes say.")
-    new_run_id: str | None = Field(description="The run that is made in its place, where it had ended.")
-    batch_id: str | None
+    action: Literal[
+        "dead.requeue",
+        "dead.discard",
+        "lane.pause",
+        "lane.resume",
+        "batch.cancel",
+        "batch.pause",
+        "batch.resume",
+        "batch.retry",
+    ]
+    who: str = Field(
+        description="User and host, as that machine says; by the dashboard the role, the beginning of the session's "
+        "hash, and the address."
+    )
+    letter_id: str | None = Field(None, description="The dead letter.")
+    cause: str = Field("", description="Why the message was dead.")
+    queue: str = Field("", description="Where the message went; empty where it went nowhere.")
+    run_id: str | None = Field(None, description="The run of the dead message, where its bytes say.")
+    new_run_id: str | None = Field(None, description="The run that is made in its place, where it had ended.")
+    batch_id: str | None = None
+    lane: str | None = Field(None, exclude_if=lambda lane: lane is None, description="The lane of work.")
+    detail: str = Field(
+        "",
+        exclude_if=lambda detail: not detail,
+        description="The reason that was given; or that it was not done after all, and why.",
+    )
     recorded_at: str
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -56,3 +77,8 @@ def who() -> str:
 def wire(action: Action) -> bytes:
     """Its bytes on the evidence stream."""
     return canonical_json(action.wire())
+
+
+def note(client: redis.Redis, action: Action, keyring: Keyring = UNSIGNED) -> None:
+    """Send an action to the evidence. What is not noted in one step with its effect is noted before it."""
+    evidence_stream.append(client, wire(action), keyring)

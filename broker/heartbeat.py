@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import redis
 
 from replay.topology import HEARTBEATS
@@ -29,6 +33,9 @@ class Heartbeat:
         beat_at: Unix time of the beat, by the worker's clock.
         state: Why it does not work although it lives: it stands by, its lane is paused, it waits for the writer. Empty
             where it does.
+        slots: Requests that its model server works on at once, as that said when the worker chose its concurrency; 0:
+            it chose none, or the server does not say.
+        rss: Bytes of memory that it and the processes of its pool hold, pages that they share counted in each.
     """
 
     worker: str
@@ -40,11 +47,13 @@ class Heartbeat:
     started: int
     beat_at: float = 0.0
     state: str = ""
+    slots: int = 0
+    rss: int = 0
 
 
 def beat(client: redis.Redis, heartbeat: Heartbeat) -> None:
-    """Write a heartbeat, with the present time."""
-    values: dict[Any, Any] = asdict(heartbeat) | {"beat_at": time.time()}
+    """Write a heartbeat of this process, with the present time and its memory."""
+    values: dict[Any, Any] = asdict(heartbeat) | {"beat_at": time.time(), "rss": heartbeat.rss or _memory()}
     name = _key(heartbeat.worker)
     with client.pipeline(transaction=True) as pipe:
         pipe.hset(name, mapping=values)
@@ -65,6 +74,23 @@ def alive(client: redis.Redis) -> list[Heartbeat]:
         if values:  # it may have expired since the scan saw it
             found.append(_read(values))
     return sorted(found, key=lambda heartbeat: (heartbeat.role, heartbeat.worker))
+
+
+def _memory() -> int:
+    found = 0
+    for pid in (os.getpid(), *_children()):
+        with contextlib.suppress(psutil.Error):  # a child that has just ended
+            found += psutil.Process(pid).memory_info().rss
+    return found
+
+
+def _children() -> list[int]:
+    # psutil looks at every process of the machine to find them, too much for every two seconds.
+    pid = os.getpid()
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:
+        return []  # not Linux: the parent alone is counted
 
 
 def _key(worker: str) -> str:

@@ -8,23 +8,26 @@ is proved here beyond that a line is the one asked for; `verify` proves.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from replay.contracts import State
+from replay.contracts import Ruling, State
 from replay.errors import EvidenceDamaged
 
 from .format import Chain, Flaw, decode, parse
 from .index import in_memory, open_read_only
-from .row import COLUMNS, RUN_SCHEMA, Row, values_of
+from .row import COLUMNS, REVIEW_SCHEMA, RUN_SCHEMA, Row, values_of
 from .scan import damaged, end_of, pieces, read_at
 from .segments import snapshot
 
 _ALL = ", ".join(COLUMNS)
+_PAGE = 200
+_INT64 = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,16 @@ class Entry:
     def end(self) -> int:
         """The position after it, where the next one begins."""
         return self.offset + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a model was asked: generations, and their tokens as far as the endpoint told them."""
+
+    model: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
 
 
 class EvidenceReader:
@@ -72,6 +85,23 @@ class EvidenceReader:
         )
         return [self._read(row) for row in sorted(rows, key=lambda row: row.seq)]
 
+    def runs(self, run_ids: Iterable[str]) -> Iterator[tuple[str, list[Entry]]]:
+        """What `run` gives for each of many runs, in their order, with few questions to the index.
+
+        Raises:
+            EvidenceDamaged: Another record stands where the index says.
+        """
+        ids = iter(run_ids)
+        while page := list(islice(ids, _PAGE)):
+            marks = ", ".join("?" * len(page))
+            rows: dict[str, list[Row]] = {run_id: [] for run_id in page}
+            # Two partial indexes, each used only where its condition stands in the query.
+            for terminal in (0, 1):
+                for row in self._rows(f"WHERE run_id IN ({marks}) AND terminal = {terminal}", *page):
+                    rows[str(row.run_id)].append(row)
+            for run_id in page:
+                yield run_id, [self._read(row) for row in sorted(rows[run_id], key=lambda row: row.seq)]
+
     def batch_states(self, batch_id: str) -> dict[str, Row]:
         """Where each run of a batch stands: its end, or else its latest attempt. Runs without evidence are absent."""
         rows = self._rows(
@@ -92,6 +122,22 @@ class EvidenceReader:
         )
         return dict.fromkeys(State, 0) | {State(s): n for s, n in ended} | {State.ESCALATED: going_on[0][0]}
 
+    def usage(self, tier: str, start: str, end: str) -> list[Usage]:
+        """What the generations of a lane used by their model, of records from `start` on and before `end` (ISO, UTC).
+
+        A generation that was reused was not asked for, and took no time.
+        """
+        found = self._query(
+            "SELECT model, COUNT(*), TOTAL(prompt_tokens), TOTAL(completion_tokens) FROM records"
+            " WHERE schema = ? AND tier = ? AND model IS NOT NULL AND generate_ms > 0"
+            " AND recorded_at >= ? AND recorded_at < ? GROUP BY model",
+            RUN_SCHEMA,
+            tier,
+            start,
+            end,
+        )
+        return [Usage(model, calls, int(prompt), int(completion)) for model, calls, prompt, completion in found]
+
     def terminal_ids(self, batch_id: str) -> set[str]:
         """The runs of a batch that have ended."""
         return {
@@ -101,6 +147,23 @@ class EvidenceReader:
     def tail(self, count: int) -> list[Row]:
         """The last records, oldest first."""
         return self._rows("ORDER BY seq DESC LIMIT ?", count)[::-1]
+
+    def awaiting_review(self, count: int, *, before: int | None = None) -> list[Row]:
+        """Ends that a person had better look at and nobody has: rejections, and answers accepted as undecided.
+
+        The newest first; only those before record `before`, where that is given.
+        """
+        return self._rows(
+            "WHERE terminal = 1 AND (state = ? OR (state = ? AND ruling = ?)) AND seq < ? AND NOT EXISTS (SELECT 1 FROM"
+            " records AS said WHERE said.run_id = records.run_id AND said.terminal = 0 AND said.schema = ?)"
+            " ORDER BY seq DESC LIMIT ?",
+            State.REJECTED,
+            State.ACCEPTED,
+            Ruling.UNSURE,
+            _INT64 if before is None else before,
+            REVIEW_SCHEMA,
+            count,
+        )
 
     def iterate(self, start: int = 0) -> Iterator[Entry]:
         """Yield each complete line from position `start` on, which must begin a line (as `Entry.end` does).
@@ -163,6 +226,30 @@ class EvidenceReader:
                     return manifest.end + at - step + newline + 1
                 at -= step
             return manifest.end
+
+    def question(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask the index in SQL; for `evidence.ledger`, which knows its columns."""
+        return self._query(sql, *values)
+
+    def each(self, sql: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """The answers to such a question one after the other, for when they are many.
+
+        Where the index fails in the middle they come again from the beginning, out of the log.
+        """
+        if (db := open_read_only(self.path)) is not None:
+            with closing(db), suppress(sqlite3.DatabaseError):
+                yield from db.execute(sql, values)
+                return
+        with closing(in_memory(self._scan())) as db:
+            yield from db.execute(sql, values)
+
+    def read(self, row: Row) -> Entry:
+        """The record of a row.
+
+        Raises:
+            EvidenceDamaged: Another one stands where the index says.
+        """
+        return self._read(row)
 
     def _rows(self, condition: str, *values: object) -> list[Row]:
         found = self._query(f"SELECT {_ALL} FROM records {condition}", *values)  # noqa: S608  constants of this file

@@ -12,6 +12,7 @@ from replay.identity import Json
 from .format import Line
 
 RUN_SCHEMA = "replay_run.v1"
+REVIEW_SCHEMA = "replay_review.v1"
 
 _INT64 = 1 << 63
 

@@ -67,6 +67,11 @@ class TaskOptions(Message):
         True, description="False is the marked baseline without any record; it never feeds the corpus."
     )
     repeat: int = Field(0, ge=0, description="Number of a deliberate repetition; part of the attempt's identity.")
+    reuse: bool = Field(
+        True,
+        exclude_if=bool,
+        description="May an answer that was given before to the very same question be used again?",
+    )
 
 
 class ReplayTask(Message):
@@ -264,8 +269,19 @@ class Timings(Message):
     gate_ms: float = 0.0
 
 
+class Reused(Message):
+    """The attempt whose generation an attempt has, because it asks the very same question; `replay.reuse`."""
+
+    run_id: str
+    attempt_id: str
+
+
 class Attempt(Message):
-    """One generation and its verdict. A fault instead of a generation is a transport failure, never a hard task."""
+    """One generation and its verdict. A fault instead of a generation is a transport failure, never a hard task.
+
+    Where `reused` names another attempt, no model was asked: the generation is that one's, verbatim, but for its usage,
+    tries and time, which are none here. It was judged anew.
+    """
 
     attempt_id: str
     tier: Tier
@@ -276,6 +292,7 @@ class Attempt(Message):
     verdict: Verdict | None = None
     fault: str | None = None
     timings: Timings = Timings()
+    reused: Reused | None = Field(None, exclude_if=lambda reused: reused is None)
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------
@@ -323,6 +340,64 @@ class DeadLetter(Message):
     cause: str
     payload_base64: str
     payload_bytes: int
+    recorded_at: str
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Review(Message):
+    """What a person says of an ended run. It ends nothing and changes nothing; of several the latest counts.
+
+    `record_id` and `record_hash` name the line of evidence that the person was shown, so that what was judged is known.
+    """
+
+    schema_: Literal["replay_review.v1"] = Field("replay_review.v1", alias="schema")
+    id: str
+    run_id: str
+    batch_id: str
+    custom_id: str
+    record_id: str
+    record_hash: str = Field(description="The hash of that line in the chain.")
+    who: str = Field(description="The person, as the command or the dashboard knows them.")
+    decision: Literal["accept", "reject"] = Field(description="Does the answer stand, whatever the gate said of it?")
+    verdict: Ruling | None = Field(None, description="The right verdict, where the person says it.")
+    note: NonEmpty
+    admit: bool = Field(False, description="May the answer become an exemplar of the corpus?")
+    recorded_at: str
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class UtilityCounts(Message):
+    """How runs went that were shown a record, and comparable ones that were not."""
+
+    uses: int
+    passed: int
+    baseline_uses: int
+    baseline_passed: int
+
+
+class Admission(Message):
+    """A decision that changed what the corpus holds of the evidence. It ends no run; of one record the latest counts."""
+
+    schema_: Literal["replay_admission.v1"] = Field("replay_admission.v1", alias="schema")
+    id: str
+    decision: Literal["admitted", "credited", "withdrawn", "demoted"]
+    reason: str = Field(description="A stable code.")
+    why: str = Field(description="The same in words.")
+    record_id: str
+    run_id: str = Field(description="The run that the record was made of.")
+    batch_id: str
+    custom_id: str
+    claim: str
+    basis: Literal["human", "escalation", "local"] = Field(description="Whose word the record is.")
+    depth: int = Field(description="How many answers the record is away from sources and from what people wrote, from 1.")
+    other_id: str | None = Field(None, description="The record that is credited, or that it contradicts.")
+    confirmed_by: str | None = Field(None, description="The run that says the same of the same line.")
+    utility: UtilityCounts | None = None
+    corpus_version: str = Field(description="The version that was decided upon.")
+    policy: dict[str, float | int | bool]
+    who: str
     recorded_at: str
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import random
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import fakeredis
@@ -14,7 +16,8 @@ import pytest
 from broker.claims import claim_key, consumers_key, index_key, unacked_key
 from broker.envelope import publish
 from chaos import checks, holdings, plan, recovery, report
-from chaos.checks import Line, balance, chain_faults
+from chaos.checks import RUN, Line, balance, chain_faults
+from chaos.clock import JUMP_S, Clock
 from chaos.journal import Journal
 from chaos.options import Options
 from chaos.plan import Kind
@@ -31,7 +34,7 @@ from replay.settings import Settings
 from replay.topology import EVIDENCE_STREAM, Queue, TaskName
 from tests.batches import make_lines, make_run, record
 from tests.factories import make_task
-from tests.processes import wait_for
+from tests.processes import ROOT, wait_for
 
 AT = "2026-01-01T00:00:00.000+00:00"
 
@@ -292,3 +295,51 @@ def test_the_report_says_what_went_wrong(tmp_path: Path) -> None:
     assert "run_1" in told
     assert "kill-local: local-0, process 1" in told
     assert str(tmp_path) in told
+
+
+def test_a_clock_is_a_file_that_is_always_whole(tmp_path: Path) -> None:
+    """It begins right, is set off by whole seconds with their sign, and is named to the process by its environment."""
+    wall = Clock(tmp_path / "writer.clock")
+    assert (tmp_path / "writer.clock").read_text() == "+0\n"
+    for seconds, text in ((JUMP_S, "+3600\n"), (-JUMP_S, "-3600\n"), (0, "+0\n")):
+        wall.set_off(seconds)
+        assert (tmp_path / "writer.clock").read_text() == text
+    named = wall.environment(tmp_path / "lib.so")
+    assert named["FAKETIME_TIMESTAMP_FILE"] == str(tmp_path / "writer.clock")
+    # What leases go by on the side of a process must not jump with it.
+    assert named["FAKETIME_DONT_FAKE_MONOTONIC"] == "1"
+
+
+def test_a_recovery_by_a_worker_with_another_time_of_day_is_not_timed() -> None:
+    """An hour before or after tells of the clock, not of the recovery."""
+    seen = Seen(orphans=[Orphan("run_1", Tier.LOCAL, 10_000.0)])
+    for off_s in (-3600, 3600):
+        at = datetime.fromtimestamp(10_050.0 + off_s, UTC).isoformat()
+        line = Line(RUN, "run_1", State.ACCEPTED, "local", recorded_at=at)
+        assert recovery.times(seen, [line]) == Times()
+
+
+LEASES = (
+    "broker/claims.py",
+    "broker/hand_back.py",
+    "broker/lanes.py",
+    "broker/breaker.py",
+    "broker/starts.py",
+    "broker/singleton.py",
+    "broker/writer_lease.py",
+    "broker/evidence_stream.py",
+    "workers/lease.py",
+    "workers/takeover.py",
+    "workers/writer.py",
+    "producer/scheduler.py",
+    "producer/reconcile.py",
+)
+
+
+@pytest.mark.parametrize("module", LEASES)
+def test_no_lease_goes_by_a_wall_clock(module: str) -> None:
+    """What decides about leases asks the server for the time, or a clock of its own that only rises."""
+    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    # `datetime.now` and `time_ns` are for what is written down: records and spans; nothing here compares them.
+    assert "time.time" not in {ast.unparse(call) for call in calls}

@@ -107,8 +107,9 @@ def test_whoever_reads_the_url_refuses_it(tmp_path: Path, question: Callable[[Se
     [
         ("redis://u:secret@host:6379/2", "redis://u:secret@host:6379/2"),
         ("valkey://host/0", "redis://host/0"),
-        ("valkeys://host/0", "rediss://host/0"),
+        ("valkeys://host/0", "rediss://host/0?ssl_cert_reqs=required"),
         ("unix:///run/x.sock?db=3", "redis+socket:///run/x.sock?virtual_host=3"),
+        ("unix://u:secret@/run/x.sock", "redis+socket://u:secret@/run/x.sock"),
     ],
 )
 def test_celery_gets_the_same_broker_in_its_own_words(tmp_path: Path, broker_url: str, celery: str) -> None:

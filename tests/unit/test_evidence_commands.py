@@ -18,6 +18,7 @@ from evidence import segments
 from evidence.checkpoints import checkpoints_path
 from evidence.log import EvidenceLog
 from replay.contracts import State
+from replay.errors import EvidenceDamaged
 from replay.settings import Settings
 from tests.batches import make_run
 from tests.factories import make_task
@@ -181,3 +182,25 @@ def test_before_there_is_a_log(typed: Typed) -> None:
         code, _, told = typed("evidence", *words)
         assert code == 2
         assert "replay quickstart" in told
+
+
+def test_a_loss_is_accepted_by_hand(typed: Typed, runs: list[dict[str, Any]]) -> None:
+    """The writer's error names the command; it wants a reason and a yes, and then the log verifies again."""
+    assert runs
+    log = Settings().evidence_log
+    assert typed("evidence", "accept-loss", "--reason", "x", "--yes")[0] == 2
+    whole = log.read_bytes()
+    log.write_bytes(whole[: whole[:-1].rfind(b"\n") + 1])
+    with pytest.raises(EvidenceDamaged) as refused:
+        EvidenceLog.of(Settings())
+    assert "`replay evidence accept-loss --yes --reason WHY`" in refused.value.hint
+    assert typed("evidence", "verify")[0] == 4
+    assert typed("evidence", "accept-loss", "--reason", " ", "--yes")[0] == 2
+    assert typed("evidence", "accept-loss")[0] == 2
+    code, _, asked = typed("evidence", "accept-loss", "--reason", "the disk died")
+    assert (code, "had 10 records" in asked, "--yes" in asked) == (2, True, True)
+    code, printed, _ = typed("evidence", "accept-loss", "--reason", "the disk died", "--yes", "--json")
+    done = json.loads(printed)
+    assert (code, done["loss"]["had"], done["loss"]["reason"]) == (0, 10, "the disk died")
+    assert [Path(kept).name for kept in done["kept"]] == ["replay_runs.checkpoints.lost-10.jsonl"]
+    assert typed("evidence", "verify")[0] == 0

@@ -129,7 +129,7 @@ def test_an_error_file_that_cannot_be_written_stops_before_anything_is_submitted
     """Bad lines are never dropped silently."""
     file = tmp_path / "tasks.jsonl"
     file.write_bytes(b"{}\n")
-    with pytest.raises(InputError, match="1 bad lines cannot be written"):
+    with pytest.raises(InputError, match="Bad lines cannot be written"):
         read(file, errors_file=tmp_path / "no" / "such" / "folder")
 
 

@@ -103,6 +103,7 @@ def test_the_summary_adds_up(rows: list[Result]) -> None:
     assert summary.escalated == 1
     assert summary.rules == {"literals": 2, "coverage": 1}
     assert (summary.prompt_tokens, summary.completion_tokens, summary.cached_tokens) == (400, 40, 160)
+    assert (summary.cached_share, summary.reused) == (0.4, 0)
     assert (summary.seconds_mean, summary.seconds_p50, summary.seconds_p95) == (3.25, 1.0, 8.0)
     assert summary.gold is None
 

@@ -16,6 +16,8 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
+from evidence import segments
+from evidence.log import EvidenceLog
 from replay.corpus import snapshot
 from replay.errors import ConfigurationError, CorpusError, ModelFileError
 from replay.settings import Settings
@@ -86,7 +88,7 @@ def test_what_is_configured_elsewhere_is_not_started(
     """Each setting removes exactly the programs that it replaces; `down` still knows them all."""
     changed = Settings(data_dir=settings.data_dir, **fields)
     assert set(names(settings)) - set(names(changed)) == absent
-    assert {program.name for program in every_program(changed)} == set(names(settings))
+    assert {program.name for program in every_program(changed)} == {*names(settings), "api"}
 
 
 def test_the_configuration_says_what_the_programs_say(settings: Settings) -> None:
@@ -308,3 +310,15 @@ def test_a_writer_without_a_disk_is_started_again_until_there_is_one(settings: S
     }
     assert retries.pop("writer") > 10_000
     assert set(retries.values()) == {3}
+
+
+def test_the_doctor_counts_all_segments_of_the_log(tmp_path: Path) -> None:
+    """The size of the log is not that of its newest file."""
+    settings = Settings(data_dir=tmp_path / "data", evidence_segment_bytes=4096)
+    with EvidenceLog.of(settings) as log:
+        for number in range(12):
+            log.append([{"schema": "s.v1", "id": f"r{number}", "text": "x" * 1000}])
+        whole = log.head.end
+    assert settings.evidence_log.stat().st_size < whole
+    [found] = machine.evidence(settings)
+    assert f"{whole:,} bytes in {len(segments.load(settings.evidence_log).segments) + 1} segments" in found.detail

@@ -9,6 +9,7 @@ import pytest
 from replay.errors import BrokerUnavailable, ConfigurationError
 from replay.settings import Settings
 from replay.topology import ROUTES, Queue, TaskName
+from tests.scripted_model import ScriptedModel
 from workers.app import default_concurrency, make_app
 from workers.launch import run_worker
 
@@ -41,12 +42,14 @@ def test_remote_control_and_events_follow_one_setting(tmp_path: Path, remote_con
     assert conf.task_ignore_result
 
 
-def test_the_large_models_lane_is_narrow_by_default(tmp_path: Path) -> None:
-    """One task at once there; as many as the model has slots elsewhere."""
-    settings = Settings(data_dir=tmp_path, local_slots=3)
-    assert default_concurrency(settings, [Queue.ESCALATION.value]) == 1
-    assert default_concurrency(settings, Queue.LOCAL.value) == 3
-    assert default_concurrency(settings, None) == 3
+def test_concurrency_comes_from_the_model_server_of_the_lane(tmp_path: Path) -> None:
+    """Its slots and one task more; by the settings where nothing answers, and narrow where it is the large model."""
+    with ScriptedModel(slots=5) as server:
+        settings = Settings(data_dir=tmp_path, base_url=server.base_url, local_model="m", escalation_model="m")
+        assert default_concurrency(settings, Queue.LOCAL.value).tasks == 6
+        assert default_concurrency(settings, None).tasks == 6
+        assert default_concurrency(settings, [Queue.ESCALATION.value]).tasks == 1
+    assert default_concurrency(settings, Queue.LOCAL.value).tasks == 3
 
 
 def test_a_message_key_is_in_nothing_that_celery_prints(tmp_path: Path) -> None:

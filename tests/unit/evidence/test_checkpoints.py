@@ -156,7 +156,8 @@ def test_a_log_that_was_put_back(
     before = path.read_bytes()
     with pytest.raises(EvidenceDamaged, match="does not extend its last checkpoint") as raised:
         EvidenceLog.open(path, checkpoints=policy)
-    assert str(checkpoints_path(path, policy.folder)) in raised.value.hint
+    assert str(checkpoints_path(path, policy.folder)) in raised.value.message
+    assert "`replay evidence accept-loss --yes --reason WHY`" in raised.value.hint
     assert path.read_bytes() == before
 
 
