@@ -30,9 +30,9 @@ from tests.scripted_model import Reply, ScriptedModel
 pytestmark = pytest.mark.acceptance
 
 # They run until they are told to stop, or show people what they do.
-FOREGROUND = {"quickstart", "worker", "dashboard", "broker serve", "models serve"}
+FOREGROUND = {"quickstart", "worker", "dashboard", "api", "broker serve", "models serve"}
 # What they print is for programs whatever they are told.
-PLAIN = {"evidence export", "evidence prove", "gate cases"}
+PLAIN = {"batch results", "evidence export", "evidence prove", "gate cases"}
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +226,15 @@ def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_pa
     typed: dict[str, tuple[Mapping[str, str], list[str | Path]]] = {
         "submit": (stack.env, ["submit", file]),
         "results": (stack.env, ["results"]),
+        "batch pause": (stack.env, ["batch", "pause"]),
+        "batch resume": (stack.env, ["batch", "resume"]),
+        "batch retry": (stack.env, ["batch", "retry"]),
+        "batch wait": (stack.env, ["batch", "wait"]),
+        "batch cancel": (stack.env, ["batch", "cancel"]),
         "cancel": (stack.env, ["cancel"]),
         "status": (stack.env, ["status"]),
+        "top": (stack.env, ["top", "--once"]),
+        "metrics": (stack.env, ["metrics"]),
         "down": (elsewhere, ["down"]),
         "doctor": (stack.env, ["doctor", "--only", "broker"]),
         "ab": (stack.env, ["ab", "-n", "1", "--tasks", file]),
@@ -245,6 +252,11 @@ def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_pa
         "lane list": (stack.env, ["lane", "list"]),
         "lane pause": (stack.env, ["lane", "pause", "escalation"]),
         "lane resume": (stack.env, ["lane", "resume", "escalation"]),
+        "lane budget set": (stack.env, ["lane", "budget", "set", "escalation", "--calls", "100000"]),
+        "lane budget show": (stack.env, ["lane", "budget", "show"]),
+        "lane budget reset": (stack.env, ["lane", "budget", "reset", "escalation"]),
+        "lane budget unset": (stack.env, ["lane", "budget", "unset", "escalation"]),
+        "broker acl": (elsewhere, ["broker", "acl", tmp_path / "users.acl"]),
         "evidence show": (stack.env, ["evidence", "show", run["run_id"]]),
         "batch list": (stack.env, ["batch", "list"]),
         "batch show": (stack.env, ["batch", "show"]),
@@ -253,6 +265,9 @@ def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_pa
         "dead show": (stack.env, ["dead", "show", letter.id]),
         "dead requeue": (stack.env, ["dead", "requeue", letter.id]),
         "dead discard": (stack.env, ["dead", "discard", "--all"]),
+        "review list": (stack.env, ["review", "list"]),
+        "review accept": (stack.env, ["review", "accept", run["run_id"], "-m", "the line says it", "--admit"]),
+        "review reject": (stack.env, ["review", "reject", run["run_id"], "-m", "it does not", "--verdict", "fail"]),
         "evidence verify": (stack.env, ["evidence", "verify"]),
         "evidence keygen": (stack.env, ["evidence", "keygen", tmp_path / "key.pem"]),
     }
@@ -265,7 +280,8 @@ def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_pa
     # `up` is typed by the test of a killed worker, `models pull` by the one below; the last two need what is not here.
     aside = {"run", "evidence tail", "up", "models pull", "corpus eval", "corpus embed"}
     # Proofs wait for a checkpoint: tests/unit/test_evidence_commands.py checks them. The last two print JSON lines.
-    aside |= {"corpus use", "evidence check-proof", "gate check", "study regate"}
+    # A loss has to be there before it is accepted: tests/unit/evidence/test_loss.py.
+    aside |= {"evidence accept-loss", "corpus use", "evidence check-proof", "gate check", "study regate"}
     assert {*typed, *FOREGROUND, *PLAIN, *aside} == commands().keys()
 
 
