@@ -10,13 +10,21 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError, TimeoutError  # noqa: A004  redis's names
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,  # noqa: A004  redis's names
+    NoPermissionError,
+    RedisError,
+    TimeoutError,  # noqa: A004  see above
+)
 from redis.retry import Retry
 
+from broker import tls
 from replay.errors import BrokerUnavailable, ConfigurationError
 from replay.settings import Settings
 
@@ -65,8 +73,13 @@ def connect(settings: Settings, *, patience: int = 3) -> redis.Redis:
             f"the broker at {describe(settings)} refuses the login: {error}",
             hint="check user and password in REPLAY_BROKER_URL",
         ) from error
+    except NoPermissionError as error:
+        raise BrokerUnavailable(
+            f"the broker at {describe(settings)} forbids this user what it asks: {error}",
+            hint="`replay broker acl` writes the users with the rights that each role needs",
+        ) from error
     except RedisError as error:
-        hint = (
+        hint = tls.advice(error, urlsplit(describe(settings)).scheme) or (
             "start it with `replay up`, or set REPLAY_BROKER_URL to a running Redis or Valkey server"
             if settings.broker_url is None
             else "start that server or correct REPLAY_BROKER_URL; unset it to use the embedded one (`replay up`)"
@@ -79,10 +92,14 @@ def celery_url(settings: Settings) -> str:
     """The same broker as kombu spells it."""
     if settings.broker_url is None:
         return f"redis+socket://{quote(str(socket_path(settings)))}"
-    url = urlsplit(_plain(settings.broker_url))
+    plain = _plain(settings.broker_url)
+    url = urlsplit(plain)
+    if options := tls.options(settings, plain):
+        # kombu splits its URL at each `;`, so what may stand in a path is encoded.
+        return url._replace(query="&".join(filter(None, [url.query, urlencode(options)]))).geturl()
     if url.scheme == "unix":
         query = url.query.replace("db=", "virtual_host=")
-        return f"redis+socket://{url.path}" + (f"?{query}" if query else "")
+        return f"redis+socket://{url.netloc}{url.path}" + (f"?{query}" if query else "")
     return url.geturl()
 
 
@@ -97,11 +114,14 @@ def describe(settings: Settings) -> str:
 def _client(settings: Settings, *, retries: int) -> redis.Redis:
     retry = Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries)
     if settings.broker_url is None:
+        tls.options(settings, "")  # refuses certificates that would guard nothing
         return redis.Redis(unix_socket_path=str(socket_path(settings)), retry=retry, protocol=2)
     url = _plain(settings.broker_url)
-    if url.startswith("unix:"):
-        return redis.Redis.from_url(url, retry=retry, protocol=2)
-    return redis.Redis.from_url(url, retry=retry, protocol=2, socket_connect_timeout=5, socket_keepalive=True)
+    # Values that stand in the URL win over these in redis-py.
+    options: dict[str, Any] = {**tls.options(settings, url)}
+    if not url.startswith("unix:"):
+        options |= {"socket_connect_timeout": 5, "socket_keepalive": True}
+    return redis.Redis.from_url(url, retry=retry, protocol=2, **options)
 
 
 def _plain(broker_url: str) -> str:

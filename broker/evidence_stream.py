@@ -3,13 +3,14 @@
 An append is one atomic command. What the writer has read and not yet acknowledged stays on the group's pending list, so
 the pending list is the lease: a writer that comes back reads its own pending entries first.
 
-Where messages are signed, an entry carries the signature of its record. One whose signature does not hold is read as a
-dead letter.
+Where messages are signed, an entry carries the signature of its record. One whose signature does not hold, or that has
+no record at all, is read as a dead letter.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +21,12 @@ from redis.exceptions import ResponseError
 
 from broker import dead
 from broker.signing import UNSIGNED, Keyring
+from replay import tracing
 from replay.contracts import DeadLetter
+from replay.identity import canonical_json
 from replay.topology import EVIDENCE_STREAM, WRITER_GROUP
+
+logger = logging.getLogger(__name__)
 
 FIELD = "record"
 SIGNATURE = "signature"
@@ -33,10 +38,15 @@ _FORGET_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry: the stream's id and the bytes of its record. Empty bytes: an entry without the field."""
+    """One entry: the stream's id and the bytes of its record.
+
+    `traceparent` is the trace that it belongs to, in the words of whoever wrote it; empty where it says of none.
+    No bytes: it was deleted from the stream after it had been read once, so there is nothing left to keep.
+    """
 
     entry_id: bytes
     record: bytes
+    traceparent: str = ""
 
 
 def append(client: redis.Redis, record: bytes, keyring: Keyring = UNSIGNED) -> None:
@@ -137,23 +147,35 @@ class EvidenceStream:
 
 
 def _entries(rows: list[Any], keyring: Keyring) -> list[Entry]:
-    # A row without fields is a pending entry that was deleted from the stream meanwhile.
     return [_entry(entry_id, fields or {}, keyring) for entry_id, fields in rows]
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes], keyring: Keyring) -> Entry:
+    if not fields:
+        # The server allows no entry without fields: this one is pending and was deleted. Deleting is not ours.
+        logger.error("entry %s of the evidence stream was deleted by somebody before it was written", entry_id.decode())
+        return Entry(entry_id, b"")
     record = fields.get(FIELD.encode(), b"")
     if not record:
-        return Entry(entry_id, record)
+        cause = f"evidence: an entry without the field `{FIELD}`"
+        logger.error("%s; kept as dead_entry_%s", cause, entry_id.decode())
+        shown = {_readable(name): _readable(value) for name, value in fields.items()}
+        return Entry(entry_id, dead.wire(letter_of(entry_id, cause, canonical_json(shown))))
     signature = fields.get(SIGNATURE.encode())
     claimed = None if signature is None else signature.decode("utf-8", "replace")
     fault = keyring.fault(EVIDENCE_STREAM, "", record, claimed)
-    return Entry(entry_id, record if fault is None else dead.wire(_unsigned(entry_id, record, fault)))
+    if fault is not None:
+        return Entry(entry_id, dead.wire(letter_of(entry_id, f"signature: {fault}", record)))
+    return Entry(entry_id, record, fields.get(tracing.HEADER.encode(), b"").decode("ascii", "replace"))
 
 
-def _unsigned(entry_id: bytes, record: bytes, fault: str) -> DeadLetter:
-    letter = dead.letter(EVIDENCE_STREAM, f"signature: {fault}", record)
-    # From the entry, its time too: read twice, it is one letter.
+def letter_of(entry_id: bytes, cause: str, payload: bytes) -> DeadLetter:
+    """The dead letter of an entry, the same each time that the entry is read."""
+    letter = dead.letter(EVIDENCE_STREAM, cause, payload)
     milliseconds = int(entry_id.partition(b"-")[0])
     at = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
     return letter.model_copy(update={"id": f"dead_entry_{entry_id.decode()}", "recorded_at": at})
+
+
+def _readable(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")

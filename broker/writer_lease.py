@@ -27,13 +27,13 @@ EPOCH_KEY = "replay.writer.epoch"
 # The part of its time after which a holder does not trust its lease without having renewed it.
 _TRUSTED = 0.8
 
-# DEL comes first: after a first write, a server without memory lets a script go on, and a full server is waiting for
-# nothing so much as for its writer.
+# DEL, and PEXPIRE further down, come first: after a first write, a server without memory lets a script go on, and a
+# full server is waiting for nothing so much as for its writer.
 _ACQUIRE = """
 local held = redis.call('HMGET', KEYS[1], 'holder', 'lock')
 if held[1] and (ARGV[5] == '' or held[2] ~= ARGV[5]) then return 0 end
 redis.call('DEL', KEYS[1])
-local epoch = math.max(tonumber(redis.call('GET', KEYS[2]) or '0'), tonumber(ARGV[6])) + 1
+local epoch = tonumber(redis.call('GET', KEYS[2]) or '0') + 1
 redis.call('SET', KEYS[2], string.format('%d', epoch))
 redis.call('HSET', KEYS[1], 'epoch', string.format('%d', epoch),
   'holder', ARGV[2], 'host', ARGV[3], 'pid', ARGV[4], 'lock', ARGV[5])
@@ -45,6 +45,16 @@ local held = redis.call('HMGET', KEYS[1], 'holder', 'epoch')
 if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1"""
+
+_RAISE = """
+local held = redis.call('HMGET', KEYS[1], 'holder', 'epoch')
+if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] then return 0 end
+local epoch = tonumber(ARGV[4]) + 1
+if epoch <= tonumber(held[2]) then return tonumber(held[2]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], 'epoch', string.format('%d', epoch))
+redis.call('SET', KEYS[2], string.format('%d', epoch))
+return epoch"""
 
 _RELEASE = """
 local held = redis.call('HMGET', KEYS[1], 'holder', 'epoch')
@@ -106,23 +116,34 @@ class WriterLease:
         self._renewed_at = float("-inf")
         self._acquire = client.register_script(_ACQUIRE)
         self._renew = client.register_script(_RENEW)
+        self._raise = client.register_script(_RAISE)
         self._release = client.register_script(_RELEASE)
 
-    def acquire(self, *, floor: int, lock: str) -> bool:
+    def acquire(self, *, lock: str) -> bool:
         """Take the lease if it is free, or if its holder is proved dead.
 
         Args:
-            floor: The last epoch in the log. The new one is higher, also where the broker has lost its count.
             lock: Name of the lock file that this process holds; who had the lease with the same lock is dead.
         """
         asked_at = self._clock()
-        args: list[Any] = [self._ttl_ms, self.holder, socket.gethostname(), os.getpid(), lock, floor]
+        args: list[Any] = [self._ttl_ms, self.holder, socket.gethostname(), os.getpid(), lock]
         epoch = int(cast("int", self._acquire(keys=[KEY, EPOCH_KEY], args=args)))
         if not epoch:
             return False
         self.epoch = epoch
         self._renewed_at = asked_at
         return True
+
+    def raise_above(self, floor: int) -> bool:
+        """Have an epoch above the last one in the log, also where the broker has lost its count; False if it is lost.
+
+        Args:
+            floor: That last one. It is read once the log is open, which takes the lease.
+        """
+        args: list[Any] = [self._ttl_ms, self.holder, self.epoch, floor]
+        epoch = int(cast("int", self._raise(keys=[KEY, EPOCH_KEY], args=args)))
+        self.epoch = epoch or self.epoch
+        return bool(epoch)
 
     def renew(self) -> bool:
         """Ask the broker whether the lease holds and extend it; False if it is lost."""

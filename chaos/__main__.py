@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 
 from chaos import plan, report, story
-from chaos.faults import CLOCK_JUMPS
 from chaos.journal import Journal
 from chaos.options import Options
 from chaos.plan import Kind
@@ -63,7 +62,7 @@ def _tell(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__, epilog=CLOCK_JUMPS)
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="of everything that is random; by default a new one, which is printed")
     parser.add_argument("--seeds", type=int, default=1, metavar="K", help="so many runs, with seeds that follow")
     parser.add_argument("--tasks", type=int, default=5000, help="tasks of a run, in several batches")

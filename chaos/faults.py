@@ -13,6 +13,7 @@ from functools import partial
 import redis
 
 from broker import heartbeat
+from chaos.clock import JUMP_S
 from chaos.plan import Kind, Planned
 from chaos.processes import Member
 from chaos.recovery import Watch
@@ -21,10 +22,6 @@ from chaos.world import World
 from replay.contracts import Tier
 
 SLOW_BYTES_PER_S = 100_000
-CLOCK_JUMPS = (
-    "Clock jumps are left out: they need root, or a library to preload, and would meet every other program too."
-)
-
 _TIERS = {"local": Tier.LOCAL, "escalation": Tier.ESCALATION}
 # As of `producer.scheduler`, which is no setting.
 _SCHEDULER_LEASE_S = 10.0
@@ -72,7 +69,13 @@ class Faults:
         if kind in special:
             return special[kind]
         verb, _, role = kind.rpartition("-")
-        return partial({"kill": self._kill, "freeze": self._freeze, "freeze-kill": self._freeze_kill}[verb], role)
+        verbs = {
+            "kill": self._kill,
+            "freeze": self._freeze,
+            "freeze-kill": self._freeze_kill,
+            "clock": self._set_clock,
+        }
+        return partial(verbs[verb], role)
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
@@ -95,6 +98,21 @@ class Faults:
         member.freeze()
         self._world.later(seconds, partial(self._end_frozen, member, member.pid))
         return f"{member.name}, process {member.pid}, killed after {seconds:.1f} s"
+
+    def _set_clock(self, role: str, rng: random.Random) -> str:
+        member = self._target(role, rng)
+        if member.clock is None:
+            raise Passed("libfaketime is not installed (Debian: apt-get install faketime)")
+        off_s = rng.choice((-JUMP_S, JUMP_S))
+        seconds = self._lease_s(role) * rng.uniform(0.5, 1.5) + 1
+        member.clock.set_off(off_s)
+        self._world.later(seconds, partial(self._set_right, member))
+        return f"{member.name}, process {member.pid}, {off_s:+d} s for {seconds:.1f} s"
+
+    def _set_right(self, member: Member) -> None:
+        self._world.journal.note(f"the clock of {member.name} is set right")
+        if member.clock is not None:
+            member.clock.set_off(0)
 
     def _kill_child(self, rng: random.Random) -> str:
         member = self._target("local", rng)

@@ -32,6 +32,10 @@ class Kind(StrEnum):
     FULL_DISK = "full-disk"
     TORN_LOG = "torn-log"
     SLOW_LINK = "slow-link"
+    CLOCK_LOCAL = "clock-local"
+    CLOCK_ESCALATION = "clock-escalation"
+    CLOCK_WRITER = "clock-writer"
+    CLOCK_SCHEDULER = "clock-scheduler"
 
 
 LOSES_BY_DESIGN = frozenset({Kind.WIPE_BROKER, Kind.TORN_LOG})

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from chaos.clock import Clock
 from chaos.journal import Journal
 from tests.processes import ROOT, Process
 
@@ -35,6 +36,7 @@ class Member:
         folder: Where its log goes.
         journal: Told of every start and unexpected end.
         rng: Draws the pauses.
+        clock: Its wall clock, where that may jump.
 
     Attributes:
         frozen: It was stopped and not yet let go on.
@@ -52,8 +54,10 @@ class Member:
         folder: Path,
         journal: Journal,
         rng: random.Random,
+        clock: Clock | None = None,
     ) -> None:
         self.name = name
+        self.clock = clock
         self.role = role
         self.frozen = False
         self.held = False

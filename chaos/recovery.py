@@ -27,6 +27,8 @@ from replay.topology import Queue
 LANES = {Tier.LOCAL: Queue.LOCAL, Tier.ESCALATION: Queue.ESCALATION}
 
 _SAMPLE_S = 0.2
+# What took longer than any run may stand still was written by a worker whose clock had jumped.
+_LONGEST_S = 1800.0
 # Two missed looks are no outage.
 _NOBODY_S = 0.5
 
@@ -129,7 +131,8 @@ def bound_s(visibility_timeout_s: float) -> float:
 def times(seen: Seen, lines: Iterable[Line]) -> Times:
     """Time each orphan from its kill until the attempt is made elsewhere.
 
-    An orphan whose attempt was not made again is left out, and so is one that the reconciler had to bring back.
+    An orphan whose attempt was not made again is left out, and so is one that the reconciler had to bring back, or that
+    was made again by a worker whose clock had jumped.
     """
     begun: dict[tuple[str, str], list[float]] = {}
     for line in lines:
@@ -138,7 +141,9 @@ def times(seen: Seen, lines: Iterable[Line]) -> Times:
             begun.setdefault((line.run_id, line.tier), []).append(at)
     taken = Times()
     for orphan in seen.orphans:
-        after = [at for at in begun.get((orphan.run_id, orphan.tier.value), ()) if at > orphan.killed_at]
+        after = [
+            at for at in begun.get((orphan.run_id, orphan.tier.value), ()) if 0 < at - orphan.killed_at < _LONGEST_S
+        ]
         again_at = min(after, default=math.inf)
         if not after or any(orphan.killed_at <= at <= again_at for at in seen.wiped_at):
             continue

@@ -18,6 +18,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from broker.connection import socket_path
+from chaos import clock
+from chaos.clock import Clock
 from chaos.journal import Journal
 from chaos.link import Link
 from chaos.options import CHILDREN, Options
@@ -83,9 +85,16 @@ class World:
         rng = random.Random(f"{options.seed}:pauses")  # noqa: S311  dice, no secret
         linked = self.env | {"REPLAY_BROKER_URL": f"redis://127.0.0.1:{link_port}/0"}
 
+        jumping = clock.library() if any(kind.startswith("clock-") for kind in options.drawn) else None
+
         def member(name: str, role: str, *words: str, through_link: bool = False) -> Member:
             env = linked if through_link else self.env
-            return Member(name, role, command=[*REPLAY, *words], env=env, folder=folder, journal=journal, rng=rng)
+            # Never the broker's: the leases are by its clock, and its word on the time is the system's.
+            own = Clock(folder / f"{name}.clock") if jumping is not None and role != "broker" else None
+            if own is not None and jumping is not None:
+                env = {**env, **own.environment(jumping)}
+            command = [*REPLAY, *words]
+            return Member(name, role, command=command, env=env, folder=folder, journal=journal, rng=rng, clock=own)
 
         self.broker = member("broker", "broker", "broker", "serve")
         last = options.local - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import evidence_export, evidence_proof, evidence_reading, evidence_verify
+from cli import evidence_export, evidence_loss, evidence_proof, evidence_reading, evidence_verify
 
 app = typer.Typer(no_args_is_help=True, help="The append-only evidence log: read it, prove it.")
 
@@ -15,3 +15,4 @@ app.command("export")(evidence_export.export)
 app.command("prove")(evidence_proof.prove)
 app.command("check-proof")(evidence_proof.check_proof)
 app.command("keygen")(evidence_verify.keygen)
+app.command("accept-loss")(evidence_loss.accept_loss)

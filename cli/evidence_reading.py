@@ -8,8 +8,10 @@ import typer
 from rich.text import Text
 
 from cli import console
+from cli.review import in_words
 from evidence.reader import EvidenceReader
-from replay.contracts import ReplayRun
+from evidence.row import REVIEW_SCHEMA
+from replay.contracts import Attempt, Generation, ReplayRun, Review
 from replay.errors import InputError
 from replay.settings import Settings
 
@@ -55,6 +57,9 @@ def show(
         console.print_json([entry.record | {"chain": chain} for entry, chain in zip(entries, chains, strict=True)])
         return
     for entry in entries:
+        if entry.record["schema"] == REVIEW_SCHEMA:
+            _print_review(Review.model_validate(entry.record), seq=entry.chain.seq, digest=entry.chain.hash)
+            continue
         if entry.record["schema"] != "replay_run.v1":
             console.print_json(entry.record)
             continue
@@ -69,12 +74,28 @@ def _print_line(record: dict[str, Any], as_json: bool) -> None:
     answer = attempt.get("answer") or {}
     rules = ", ".join(sorted({reason["rule"] for reason in (attempt.get("verdict") or {}).get("reasons", ())}))
     # Of an attempt without a verdict, and of an end without an attempt, this is all that there is to say.
-    why = rules or record.get("reason") or record.get("cause") or ""
+    why = rules or record.get("reason") or record.get("cause") or record.get("note") or ""
     console.out.print(
         f"{record.get('recorded_at') or '':29} {record['id']}  {attempt.get('tier', '-'):10} "
         f"{record.get('state', record['schema']):9} {answer.get('verdict', ''):6} "
         f"{record.get('custom_id', '')}  {why}",
         soft_wrap=True,
+    )
+
+
+def _print_review(review: Review, *, seq: int, digest: str) -> None:
+    console.out.rule(f"{review.custom_id} · review", align="left")
+    console.out.print(in_words(review), soft_wrap=True)
+    console.out.print(f"record {seq}, {digest}, of record {review.record_hash}, {review.recorded_at}", style="dim")
+
+
+def _of_generation(attempt: Attempt, generation: Generation) -> str:
+    if attempt.reused:
+        return f"not asked: the answer of {generation.model} to the same question in {attempt.reused.run_id}"
+    usage = generation.usage
+    return (
+        f"{generation.model}, {attempt.timings.generate_ms / 1000:.1f} s, "
+        f"{usage.prompt_tokens} + {usage.completion_tokens} tokens, {usage.cached_tokens} cached"
     )
 
 
@@ -108,10 +129,5 @@ def _print_run(run: ReplayRun, *, seq: int, digest: str) -> None:
         for reason in attempt.verdict.reasons:
             console.out.print(f"  {reason.rule}: {reason.message}", soft_wrap=True)
     if attempt and attempt.generation:
-        usage = attempt.generation.usage
-        console.out.print(
-            f"{attempt.generation.model}, {attempt.timings.generate_ms / 1000:.1f} s, "
-            f"{usage.prompt_tokens} + {usage.completion_tokens} tokens, {usage.cached_tokens} cached",
-            style="dim",
-        )
+        console.out.print(_of_generation(attempt, attempt.generation), style="dim")
     console.out.print(f"record {seq}, {digest}, corpus {run.corpus_version}", style="dim")

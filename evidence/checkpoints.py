@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from replay.errors import EvidenceDamaged
 from replay.identity import canonical_json
+from replay.settings import Settings
 
 from . import durable, note
 from .durable import KERNEL, SyscallSeam
@@ -44,6 +46,16 @@ class Policy:
     interval_s: float = 10.0
     key: SigningKey | None = None
     folder: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Policy:
+        """As the settings say.
+
+        Raises:
+            ConfigurationError: The key cannot be read.
+        """
+        key = SigningKey.load(settings.evidence_key) if settings.evidence_key is not None else None
+        return cls(settings.checkpoint_records, settings.checkpoint_interval_s, key, settings.checkpoint_dir)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,7 @@ class Checkpoints:
         policy: When and how.
         seam: The system calls.
         clock: Seconds that only rise.
+        forgiven: Notes that the log need not extend, since a person has decided so (`loss.accept`).
 
     Raises:
         EvidenceDamaged: The log does not extend its last checkpoint, or that is signed in this key's name and was not
@@ -137,6 +150,7 @@ class Checkpoints:
         policy: Policy,
         seam: SyscallSeam = KERNEL,
         clock: Callable[[], float] = time.monotonic,
+        forgiven: Collection[str] = (),
     ) -> None:
         self._log = log
         self._policy = policy
@@ -144,10 +158,10 @@ class Checkpoints:
         self._clock = clock
         self._origin = ""
         self._fds: dict[Path, int] = {}
-        self._paths = [checkpoints_path(log)]
-        if policy.folder is not None:
-            self._paths.append(checkpoints_path(log, policy.folder.absolute()))
-        noted = [self._extended(path) for path in self._paths]
+        self._paths = paths_of(log, policy)
+        # Until the files that are forgiven are set aside nothing is written behind what they say.
+        self._waits = bool(forgiven)
+        noted = [self._extended(path, forgiven) for path in self._paths]
         # Where one of the files fell behind, as after a crash between the two, the next checkpoint goes to both.
         self._size = min(noted)
         self._at = self._synced_at = clock()
@@ -160,6 +174,8 @@ class Checkpoints:
     def due(self, head: Head) -> bool:
         """Is there enough new, or new for long enough?"""
         new = head.seq - self._size
+        if self._waits:
+            return False
         return new >= self._policy.records or (new > 0 and self._clock() - self._at >= self._policy.interval_s)
 
     def write(self, head: Head, tree: Tree, *, sync: bool = False) -> None:
@@ -170,7 +186,7 @@ class Checkpoints:
         Raises:
             AppendFailed: The disk said no.
         """
-        if head.seq == self._size:
+        if self._waits or head.seq == self._size:
             return
         checkpoint = note.take(self._named(), head, tree)
         data = canonical_json({"schema": SCHEMA, "note": checkpoint.note(self._policy.key)}) + b"\n"
@@ -181,6 +197,25 @@ class Checkpoints:
         self._at = self._clock()
         if sync:
             self._synced_at = self._at
+
+    def set_aside(self, notes: Collection[str]) -> list[Path]:
+        """Give the files that end in one of these notes another name, for good; the next checkpoint begins a new one.
+
+        Returns:
+            Their new names.
+
+        Raises:
+            AppendFailed: The disk said no.
+        """
+        kept = []
+        for path in self._paths:
+            noted = last(path)
+            if noted is None or noted.note not in notes:
+                continue
+            kept.append(_free(path, noted.checkpoint.size))
+            durable.rename(path, kept[-1], self._seam)
+        self._waits = False
+        return kept
 
     def close(self) -> None:
         """Let the files go."""
@@ -195,19 +230,19 @@ class Checkpoints:
             self._fds[path] = durable.create(path, self._seam)
         return self._fds[path]
 
-    def _extended(self, path: Path) -> int:
+    def _extended(self, path: Path, forgiven: Collection[str]) -> int:
         noted = last(path)
-        if noted is None:
+        if noted is None or noted.note in forgiven:
             return 0
         stands = noted.checkpoint
-        line = decode(read_at(self._log, stands.at, stands.length))
-        if not isinstance(line, Line) or (line.chain.seq, line.chain.hash) != (stands.size, stands.head):
-            _refuse_damage(self._log)
+        if not extends(self._log, stands):
+            refuse_damage(self._log)
             raise EvidenceDamaged(
-                f"{self._log} does not extend its last checkpoint: at {stands.time} it had {stands.size} records, the "
-                f"last of them with hash {stands.head}",
-                hint=f"Was it restored from a backup? Put the newest log back. If that is lost for good, move {path} "
-                "away and keep it, since it says what was lost; then start the writer again.",
+                f"{self._log} does not extend its last checkpoint, of {path}: at {stands.time} it had "
+                f"{stands.size} records, the last of them with hash {stands.head}",
+                hint="Was it restored from a backup? Then put the newest log back. If the rest is lost for good, "
+                "`replay evidence accept-loss --yes --reason WHY` records that and keeps the old checkpoints; "
+                "then start the writer again.",
             )
         key = self._policy.key
         if stands.origin != self._named() or (
@@ -228,7 +263,27 @@ class Checkpoints:
         return self._origin
 
 
-def _refuse_damage(log: Path) -> None:
+def paths_of(log: Path, policy: Policy) -> list[Path]:
+    """The checkpoint files of a log: beside it, and in another place where one is named."""
+    folders = [None] if policy.folder is None else [None, policy.folder.absolute()]
+    return [checkpoints_path(log, folder) for folder in folders]
+
+
+def extends(log: Path, checkpoint: Checkpoint) -> bool:
+    """Does the log still hold the last record of a checkpoint, in its place?"""
+    line = decode(read_at(log, checkpoint.at, checkpoint.length))
+    return isinstance(line, Line) and (line.chain.seq, line.chain.hash) == (checkpoint.size, checkpoint.head)
+
+
+def _free(path: Path, size: int) -> Path:
+    """A name beside a checkpoint file that nothing has yet; it says up to which record the file went."""
+    names = (
+        path.with_name(f"{path.stem}.lost-{size}{more}.jsonl") for more in chain([""], (f".{n}" for n in count(2)))
+    )
+    return next(name for name in names if not name.exists())
+
+
+def refuse_damage(log: Path) -> None:
     """Name the first line that is none, where there is one: that says more than that a checkpoint does not fit."""
     head = Head()
     for at, piece in pieces(log):

@@ -165,6 +165,20 @@ def keep(path: Path, data: bytes, seam: SyscallSeam = KERNEL) -> None:
     sync_folder(path.parent, seam)
 
 
+# rename(path, target) -> fsync(folder)
+def rename(path: Path, target: Path, seam: SyscallSeam = KERNEL) -> None:
+    """Give a file another name in its folder.
+
+    Raises:
+        AppendFailed: The disk said no.
+    """
+    try:
+        seam.rename(path, target)
+    except OSError as error:
+        raise append_failed("rename", path, error) from error
+    sync_folder(path.parent, seam)
+
+
 # linkat(source, target) -> fsync(folder); without links: read(source) -> write(temporary) -> fsync -> rename -> fsync
 def second_name(source: Path, target: Path, seam: SyscallSeam = KERNEL) -> None:
     """Give a file another name beside its own, or, where the file system has no hard links, make a copy of it.

@@ -32,12 +32,17 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Body(NamedTuple):
-    """A record, encoded but not yet placed. `hash` identifies its content, wherever it lies."""
+    """A record, encoded but not yet placed. `hash` identifies its content, wherever it lies.
+
+    `before` and `after` are what stands on both sides of the chain; `begun` is the hash over `{` and `before`, with
+    which the hashes of the content and of the line both begin.
+    """
 
     record: Mapping[str, Json]
     hash: str
     before: bytes
     after: bytes
+    begun: hashlib._Hash
 
     @property
     def id(self) -> str:
@@ -106,16 +111,25 @@ def prepare(record: Mapping[str, Json], limit: int = MAX_BODY_BYTES) -> Body:
         raise InputError(f"{name} cannot be stored as JSON: {error}", hint="Look at the code that made it.") from error
     if (size := len(before) + len(after)) > limit:
         raise InputError(f"{name} has {size} bytes", hint=f"A record holds at most {limit} bytes.")
+    return join(record, before, after)
+
+
+def join(record: Mapping[str, Json], before: bytes, after: bytes) -> Body:
+    """The body of a record whose canonical bytes are these two halves, without the brackets and the comma."""
     before = before + b"," if before else b""
-    return Body(record, _sha256(b"{%b%b}" % (before, after)), before, after)
+    begun = hashlib.sha256(b"{" + before)
+    whole = begun.copy()
+    whole.update(after + b"}")
+    return Body(record, "sha256:" + whole.hexdigest(), before, after, begun)
 
 
 def seal(body: Body, seq: int, prev: str) -> Line:
     """Place an encoded record in the chain."""
-    head = b'{%b"chain":{' % body.before
     tail = b'"prev":"%b","seq":%d},%b}' % (prev.encode(), seq, body.after)
-    hashed = _sha256(head + tail)
-    data = b'%b"hash":"%b",%b\n' % (head, hashed.encode(), tail)
+    line = body.begun.copy()
+    line.update(b'"chain":{' + tail)
+    hashed = "sha256:" + line.hexdigest()
+    data = b'{%b"chain":{"hash":"%b",%b\n' % (body.before, hashed.encode(), tail)
     return Line(body.record, body.hash, Chain(seq, prev, hashed), data)
 
 
@@ -186,7 +200,3 @@ def _load(data: bytes) -> dict[str, Any] | Flaw:
     except (ValueError, RecursionError) as error:
         return Flaw(0, f"JSON that can be read ({error})")
     return value if isinstance(value, dict) else Flaw(0, "a JSON object")
-
-
-def _sha256(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,6 @@ from .commit import Appended, GroupCommit
 from .durable import KERNEL, SyscallSeam
 from .format import Body, Head, prepare
 from .index import Index
-from .keys import SigningKey
 from .lock import WriterLock
 from .merkle import Tree
 from .recovery import Recovery, pending, recover
@@ -46,7 +45,8 @@ class _Parts:
 class EvidenceLog:
     """The writer's handle of a log: one process, one thread. Made by `open`.
 
-    `recovered` says what this opening had to cut off or found missing, if anything.
+    `recovered` says what this opening had to cut off or found missing, if anything; `sync_s` how long the last append
+    waited for the disk, 0 where it had nothing new.
     """
 
     def __init__(self, *, path: Path, parts: _Parts, segment_bytes: int, owned: ExitStack) -> None:
@@ -60,6 +60,7 @@ class EvidenceLog:
         self._segment_bytes = segment_bytes
         self._owned = owned
         self._stopped: EvidenceError | None = None
+        self.sync_s = 0.0
 
     @classmethod
     def open(
@@ -68,6 +69,8 @@ class EvidenceLog:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         checkpoints: Policy = Policy(),  # noqa: B008  a frozen value
+        permit: Callable[[], None] = lambda: None,
+        forgiven: Collection[str] = (),
         testing_only_seam: SyscallSeam = KERNEL,
         testing_only_clock: Callable[[], float] = time.monotonic,
     ) -> EvidenceLog:
@@ -77,6 +80,9 @@ class EvidenceLog:
             path: The log; the folders above it are made.
             segment_bytes: Size from which on the active file is closed and another one begun.
             checkpoints: When the state of the log is written down, where, and who signs it.
+            permit: What else allows to write, besides the lock file. Asked once that is held, before anything is
+                changed, and again before each change that recovery makes; it forbids by raising.
+            forgiven: Checkpoints that it need not extend: for `loss.accept` alone.
             testing_only_seam: The system calls.
             testing_only_clock: Seconds that only rise.
 
@@ -90,15 +96,17 @@ class EvidenceLog:
         durable.make_folders(path.parent, seam)
         with ExitStack() as owned:
             owned.enter_context(WriterLock(path))
-            noted = Checkpoints(path, checkpoints, seam, testing_only_clock)
+            permit()
+            noted = Checkpoints(path, checkpoints, seam, testing_only_clock, forgiven)
             owned.callback(noted.close)
             active = Active.open(path, seam)
             owned.callback(active.close)
             try:
                 index = Index(path)
                 owned.callback(index.close)
-                parts = _Parts(active, index, noted, *recover(path, active, index, seam))
+                parts = _Parts(active, index, noted, *recover(path, active, index, seam, permit))
                 log = cls(path=path, parts=parts, segment_bytes=segment_bytes, owned=owned)
+                permit()
                 log._record_recovery()
             except sqlite3.Error as error:
                 raise _index_failed(path, error) from error
@@ -108,16 +116,27 @@ class EvidenceLog:
             return log
 
     @classmethod
-    def of(cls, settings: Settings) -> EvidenceLog:
+    def of(
+        cls, settings: Settings, permit: Callable[[], None] = lambda: None, forgiven: Collection[str] = ()
+    ) -> EvidenceLog:
         """Take the log that the settings name, as they say.
+
+        Args:
+            settings: Which log, and how it is written.
+            permit: See `open`.
+            forgiven: See `open`.
 
         Raises:
             ConfigurationError: The key that is to sign checkpoints cannot be read.
             EvidenceError: See `open`.
         """
-        key = SigningKey.load(settings.evidence_key) if settings.evidence_key is not None else None
-        policy = Policy(settings.checkpoint_records, settings.checkpoint_interval_s, key, settings.checkpoint_dir)
-        return cls.open(settings.evidence_log, segment_bytes=settings.evidence_segment_bytes, checkpoints=policy)
+        return cls.open(
+            settings.evidence_log,
+            segment_bytes=settings.evidence_segment_bytes,
+            checkpoints=Policy.of(settings),
+            permit=permit,
+            forgiven=forgiven,
+        )
 
     @property
     def head(self) -> Head:
@@ -149,6 +168,7 @@ class EvidenceLog:
         """`append` for records that `format.prepare` has encoded already: encoding is the dearest part of it."""
         if self._stopped is not None:
             raise self._stopped
+        self.sync_s = 0.0
         try:
             commit = GroupCommit(
                 self._head,
@@ -167,7 +187,9 @@ class EvidenceLog:
                 self._active.rotate(self._head)
             # Dies here, or inside the write: what part of the lines reached the file, whole lines stand and the torn
             # one is cut by recovery. None was acknowledged; those that stand will be found as duplicates.
+            writing = time.monotonic()
             self._active.append(b"".join(commit.lines), self._head.end)
+            self.sync_s = time.monotonic() - writing
             # Dies here: the lines are durable and the index is behind; it catches up when the log is opened.
             self._index.add(commit.rows, commit.head, commit.tree)
             # Dies here: durable and indexed, not acknowledged; the redelivery finds each of them.
@@ -196,6 +218,14 @@ class EvidenceLog:
         """
         if self._stopped is None and self._checkpoints.due(self._head):
             self._checkpoints.write(self._head, self._tree)
+
+    def set_checkpoints_aside(self, notes: Collection[str]) -> list[Path]:
+        """Begin a new file of checkpoints where one ends in one of these notes; the new names of the old ones.
+
+        Raises:
+            AppendFailed: The disk said no.
+        """
+        return self._checkpoints.set_aside(notes)
 
     def close(self) -> None:
         """Write a last checkpoint and let the log go. What `append` returned is on the disk anyway.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -57,8 +57,17 @@ class Recovery(Message):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-def recover(path: Path, active: Active, index: Index, seam: SyscallSeam) -> tuple[Head, Tree]:
+def recover(
+    path: Path, active: Active, index: Index, seam: SyscallSeam, permit: Callable[[], None]
+) -> tuple[Head, Tree]:
     """Prove the part of the log that the index does not know, cut a torn end, and bring the index up to the end.
+
+    Args:
+        path: The log.
+        active: Its active file.
+        index: Its index.
+        seam: The system calls.
+        permit: Asked before each change, since proving a long log takes time: another writer may have it by then.
 
     Raises:
         EvidenceDamaged: A complete line is not what was written, or two records have one id or end one run.
@@ -68,17 +77,21 @@ def recover(path: Path, active: Active, index: Index, seam: SyscallSeam) -> tupl
     if not _stands(path, start):
         # Acknowledged lines are gone, or other lines stand in their place: the log as it is gets proved and indexed
         # anew, and the head that was known is remembered until `pending` has said so in the log itself.
+        permit()
         index.restart()
         start = Head()
 
-    head, tree, torn = _catch_up(path, start, index)
+    head, tree, torn = _catch_up(path, start, index, permit)
+    permit()
     if torn:
         # Dies before the file is kept: the tail still stands and is found again.
         _keep_torn(path, head.end, torn, seam)
+        permit()
         # Dies here: the tail still stands; the same bytes are kept once.
         active.cut(head.end)
         # Dies here: the file's offset is the end of the log, so `pending` still asks for the record.
     if head.end > start.end:
+        permit()
         # These lines may never have reached the disk: after a failed fsync they are clean pages of the cache, which
         # no further fsync would write.
         active.rewrite(max(start.end, head.end - REWRITTEN_BYTES), head.end)
@@ -112,7 +125,7 @@ def _stands(path: Path, head: Head) -> bool:
     return isinstance(line, Line) and line.chain.seq == head.seq and line.chain.hash == head.hash
 
 
-def _catch_up(path: Path, head: Head, index: Index) -> tuple[Head, Tree, bytes]:
+def _catch_up(path: Path, head: Head, index: Index, permit: Callable[[], None]) -> tuple[Head, Tree, bytes]:
     tree = index.tree()
     rows: list[tuple[Any, ...]] = []
     torn = b""
@@ -127,9 +140,11 @@ def _catch_up(path: Path, head: Head, index: Index) -> tuple[Head, Tree, bytes]:
         head = head.after(line)
         tree.add(line.chain.hash)
         if len(rows) == _CHUNK:
+            permit()
             _add(path, rows, head, tree, index)
             rows = []
     if rows:
+        permit()
         _add(path, rows, head, tree, index)
     return head, tree, torn
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import fakeredis
 import pytest
@@ -14,6 +16,7 @@ from broker.claims import Claims, claim_key
 from broker.envelope import Envelope, publish
 from broker.evidence_stream import Entry, EvidenceStream
 from broker.heartbeat import Heartbeat
+from replay.contracts import DeadLetter
 from replay.topology import EVIDENCE_STREAM, Queue, TaskName
 from tests.processes import stream_records
 
@@ -82,11 +85,37 @@ def test_stream_takes_over_what_a_dead_writer_left(client: redis.Redis, stream: 
     assert _records(other.read(10, 0)) == [b"a"]
 
 
-def test_stream_shows_an_entry_without_the_field_as_empty(client: redis.Redis, stream: EvidenceStream) -> None:
-    """A foreign entry is read, so that it can be acknowledged, and holds nothing."""
-    client.xadd(EVIDENCE_STREAM, {"something": b"else"})
-    entries = stream.read(1, 0)
-    assert _records(entries) == [b""]
+@pytest.mark.parametrize("fields", [{"text": "{}"}, {"record": ""}, {b"\xff\x00": b"\xfe"}])
+def test_an_entry_without_the_field_is_read_as_a_dead_letter(
+    client: redis.Redis, stream: EvidenceStream, fields: dict[Any, Any]
+) -> None:
+    """Its fields are kept; read twice, it is one and the same letter."""
+    client.xadd(EVIDENCE_STREAM, fields)
+    [entry] = stream.read(1, 0)
+    stream.rewind()
+    assert stream.read(1, 0) == [entry]
+    letter = DeadLetter.model_validate_json(entry.record)
+    assert letter.id == f"dead_entry_{entry.entry_id.decode()}"
+    assert letter.cause == "evidence: an entry without the field `record`"
+    shown = json.loads(base64.b64decode(letter.payload_base64))
+    assert len(shown) == 1
+    stream.acknowledge([entry.entry_id])
+    assert evidence_stream.backlog(client) == 0
+
+
+def test_an_entry_that_was_deleted_after_it_was_read_is_told_of(
+    client: redis.Redis, stream: EvidenceStream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is nothing left to keep, but its end is no secret, and it holds nobody up."""
+    entry_id = client.xadd(EVIDENCE_STREAM, {"record": "{}"})
+    assert len(stream.read(1, 0)) == 1
+    client.xdel(EVIDENCE_STREAM, entry_id)
+    stream.rewind()
+    found = stream.read(1, 0)
+    assert [entry.record for entry in found] == [b""]
+    assert "was deleted by somebody" in caplog.text
+    stream.acknowledge([entry.entry_id for entry in found])
+    assert stream.read(1, 0) == []
 
 
 def test_publish_keeps_order_over_chunks(client: redis.Redis) -> None:

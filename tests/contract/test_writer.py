@@ -17,20 +17,21 @@ import redis
 from broker import evidence_stream, heartbeat, writer_lease
 from broker.evidence_stream import EvidenceStream
 from broker.writer_lease import WriterLease
+from evidence import recovery
 from evidence.durable import SyscallSeam
 from evidence.lock import lock_path
 from evidence.log import EvidenceLog
 from evidence.verify import verify
 from replay.contracts import State
-from replay.errors import AppendFailed
+from replay.errors import AppendFailed, EvidenceDamaged
 from replay.identity import canonical_json
 from replay.pipeline import end_without_attempt
 from replay.settings import Settings
 from tests.factories import make_task
 from tests.processes import wait_for
 from workers import takeover
-from workers.takeover import Tenure, last_take_over, stand_by, take
-from workers.writer import LeaseLost, Pulse, Writer, run_writer
+from workers.takeover import LeaseLost, Tenure, last_take_over, stand_by, take
+from workers.writer import Pulse, Writer, run_writer
 
 
 @pytest.fixture
@@ -136,6 +137,21 @@ def test_junk_on_the_stream_is_kept_as_a_dead_letter(
     assert evidence_stream.backlog(valkey) == 0
 
 
+def test_a_dead_letter_that_is_written_twice_is_one_record(
+    valkey: redis.Redis, settings: Settings, tenure: Tenure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash before the acknowledgement makes no conflict of it, whether it is junk or has no record at all."""
+    evidence_stream.append(valkey, b"junk")
+    valkey.xadd("replay.evidence", {"text": "no record"})
+    with monkeypatch.context() as patched:
+        dying = _writer(settings, valkey, tenure)
+        patched.setattr(dying._stream, "acknowledge", lambda _: None)
+        dying.step(threading.Event())
+    _writer(settings, valkey, tenure).step(threading.Event())
+    assert [line["schema"] for line in _lines(settings)] == ["replay_dead.v1"] * 2
+    assert evidence_stream.backlog(valkey) == 0
+
+
 def test_a_broker_that_lost_its_data_is_served_again(valkey: redis.Redis, settings: Settings) -> None:
     """The lease is gone with them; the writer takes it anew, makes stream and group again, and goes on."""
     stop = threading.Event()
@@ -231,7 +247,7 @@ def test_a_second_writer_stands_by_and_says_so(valkey: redis.Redis, settings: Se
 def test_a_writer_on_another_host_waits_for_the_lease(valkey: redis.Redis, settings: Settings) -> None:
     """The lock file cannot prove its death, so that its lease has to run out; then it is taken."""
     elsewhere = WriterLease(valkey, 60)
-    assert elsewhere.acquire(floor=0, lock="another kernel")
+    assert elsewhere.acquire(lock="another kernel")
     assert "holds the lease" in str(take(settings, valkey))
     assert not settings.evidence_log.exists()
     valkey.delete(writer_lease.KEY)  # its time is over
@@ -243,6 +259,62 @@ def test_a_writer_on_another_host_waits_for_the_lease(valkey: redis.Redis, setti
     elsewhere.release()
     assert found.lease.holds()
     found.end()
+
+
+@pytest.mark.parametrize("moment", ["before the lock file", "after it", "in the middle of recovery"])
+def test_recovery_cuts_nothing_without_the_lease(
+    valkey: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A torn end may be the line that a writer on another host is just writing: it stays until the lease is ours."""
+    first = take(settings, valkey)
+    assert isinstance(first, Tenure)
+    first.end()
+    with settings.evidence_log.open("ab") as log:
+        log.write(b'{"half a')
+    torn = settings.evidence_log.read_bytes()
+    elsewhere = WriterLease(valkey, 60)
+
+    def another_is_faster() -> None:
+        valkey.delete(writer_lease.KEY)
+        assert elsewhere.acquire(lock="another kernel")
+
+    with monkeypatch.context() as patched:
+        if moment == "before the lock file":
+            another_is_faster()
+        elif moment == "after it":
+            # The look came too early: by the time that the lock file is ours, another host has the lease.
+            patched.setattr(writer_lease, "holder", lambda _: None)
+            another_is_faster()
+        else:
+            catch_up = recovery._catch_up
+
+            def slow(*args: Any) -> Any:
+                found = catch_up(*args)
+                another_is_faster()
+                return found
+
+            patched.setattr(recovery, "_catch_up", slow)
+        assert isinstance(take(settings, valkey), str)
+    assert settings.evidence_log.read_bytes() == torn
+    assert list(settings.evidence_log.parent.glob("*.torn-*")) == []
+    assert elsewhere.holds()
+
+    elsewhere.release()
+    mended = take(settings, valkey)
+    assert isinstance(mended, Tenure)
+    mended.end()
+    schemas = [line["schema"] for line in _all_lines(settings)]
+    assert schemas == ["replay_writer.v1", "replay_recovery.v1", "replay_writer.v1"]
+    assert mended.lease.epoch > elsewhere.epoch
+
+
+def test_a_damaged_log_gives_the_lease_back(valkey: redis.Redis, settings: Settings) -> None:
+    """Whoever cannot open the log leaves the lease to one that can."""
+    settings.evidence_log.parent.mkdir(parents=True)
+    settings.evidence_log.write_bytes(b"no record\n")
+    with pytest.raises(EvidenceDamaged):
+        take(settings, valkey)
+    assert writer_lease.holder(valkey) is None
 
 
 def test_the_lock_proves_that_a_holder_is_dead(valkey: redis.Redis, settings: Settings) -> None:
@@ -360,7 +432,7 @@ def test_a_disk_that_says_no_stops_the_writer_and_loses_nothing(
     _append(valkey, 3)
     EvidenceLog.open(settings.evidence_log).close()
     lease = WriterLease(valkey, settings.writer_lease_s)
-    assert lease.acquire(floor=0, lock=str(lock_path(settings.evidence_log)))
+    assert lease.acquire(lock=str(lock_path(settings.evidence_log)))
     broken = Tenure(EvidenceLog.open(settings.evidence_log, testing_only_seam=DISKS[disk]()), lease)
     writer = _writer(settings, valkey, broken)
     for _ in range(2):
