@@ -24,6 +24,12 @@ local t = redis.call('TIME'); local now = t[1] + t[2] / 1000000;
 local item = redis.call('HGET', KEYS[1], ARGV[1])
 if not item then return {0, 0} end
 local seen = redis.call('HMGET', KEYS[5], 'handed', 'handed_since', 'handed_answered', 'handed_alone')
+-- The time since it was told to wait, by its endpoint or by a limit of ours, is none in which nobody answered.
+local waits = redis.call('HGET', KEYS[5], 'handed_waits')
+if seen[2] and waits then
+  seen[2] = seen[2] + math.max(0, now - waits)
+  redis.call('HSET', KEYS[5], 'handed_since', seen[2])
+end
 local answered = redis.call('HGET', KEYS[6], 'answered') or '0'
 local times = (seen[1] or 0) + 1
 local alone = (seen[4] or 0) + ((seen[3] and seen[3] ~= answered) and 1 or 0)
@@ -35,6 +41,8 @@ if ARGV[5] ~= 'limited' then
   end
   redis.call('HSET', KEYS[5], 'handed', times, 'handed_answered', answered, 'handed_alone', alone)
 end
+redis.call('HDEL', KEYS[5], 'handed_waits')
+if ARGV[5] ~= 'silent' then redis.call('HSET', KEYS[5], 'handed_waits', now) end
 redis.call('HINCRBY', KEYS[5], 'starts', -1)
 redis.call('HDEL', KEYS[5], 'tag')
 redis.call('HDEL', KEYS[1], ARGV[1])

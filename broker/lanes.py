@@ -34,8 +34,9 @@ _PREFIX = "replay.lane"
 # not have got there.
 _ADMIT_S = 5
 
-# keys: the lane, the stream of evidence, the leases of its queue, its limits, its budget; then of each endpoint, in the
-# order in which they are asked, the breaker and the rates. args: records on the stream, the limits.
+# keys: the lane, the stream of evidence, the leases of its queue, its limits, what it has spent in a day and in all;
+# then of each endpoint, in the order in which they are asked, the breaker and the rates. args: records on the stream,
+# the limits.
 DOOR = f"""
 {BOUNDS}
 {BUDGET}
@@ -45,19 +46,24 @@ local function shut(keys, first, args, from, now, taking)
   local backlog = redis.call('XLEN', keys[first + 1])
   if backlog >= tonumber(args[from]) then return {{'writer', tostring(backlog), '', keys[first + 1]}} end
   local b = bounds(keys[first + 3], args, from + 1)
-  local s = spent(keys[first + 4], b.period, now)
-  local why, over = beyond(b, s, s.next_tokens, s.next_money, now)
-  if why then return {{'out of budget', why, over, keys[first + 4]}} end
+  local count = count_of(b, keys[first + 4], keys[first + 5])
+  local s = spent(count, b.period, now)
+  local why, over = beyond(b, s, 1, 1, now)
+  if why then return {{'out of budget', why, over, count}} end
   local full = nil
   if b.in_flight then
     local busy = redis.call('ZCARD', keys[first + 2])
     if busy >= b.in_flight then full = {{'full', busy .. ' of ' .. b.in_flight, '', keys[first + 2]}} end
   end
   local found = nil
-  for i = first + 5, #keys, 2 do
+  for i = first + 6, #keys, 2 do
     local r = redis.call('HMGET', keys[i + 1], 'until', 'why')
     local stop = nil
-    if r[1] and now < tonumber(r[1]) and (b.requests_per_minute or b.tokens_per_minute) then
+    local tokens, money = next_call(count, b.period, now, keys[i + 1])
+    why, over = beyond(b, s, tokens, money, now)
+    if why then
+      stop = {{'out of budget', why, over, count}}
+    elseif r[1] and now < tonumber(r[1]) and (b.requests_per_minute or b.tokens_per_minute) then
       stop = {{'limited', r[2] or '', r[1], keys[i]}}
     else
       local e = redis.call('HMGET', keys[i], 'state', 'until', 'reason', 'trial', 'admitted')
@@ -68,7 +74,8 @@ local function shut(keys, first, args, from, now, taking)
       end
       stop = {{e[1], e[3] or '', e[2], keys[i]}}
     end
-    if not found or tonumber(stop[3]) < tonumber(found[3]) then found = stop end
+    -- A budget in all has no end of its own.
+    if not found or (tonumber(stop[3]) or math.huge) < (tonumber(found[3]) or math.huge) then found = stop end
   end
   return found or full
 end
@@ -163,7 +170,7 @@ class Door:
         ends = [key for target in self.targets for key in (breaker.key(target), rates.key(target))]
         # As `broker.claims.index_key` has it, which imports this module.
         leases = f"{_QUEUE_OF[lane]}.unacked_index"
-        return [lane_key(lane), EVIDENCE_STREAM, leases, bounds.key(lane), budget.key(lane), *ends]
+        return [lane_key(lane), EVIDENCE_STREAM, leases, bounds.key(lane), *budget.keys(lane), *ends]
 
     @property
     def args(self) -> list[str | int]:

@@ -32,6 +32,11 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
 end
 return 1"""
 
+# Who pauses the batch again at this moment is heard.
+_FORGET_RESUMED = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= 'resumed' then return 0 end
+return redis.call('HDEL', KEYS[1], ARGV[1])"""
+
 _IS_PAUSED = b"paused"
 _IS_RESUMED = b"resumed"
 
@@ -70,6 +75,11 @@ def resume(client: redis.Redis, batch_id: str) -> None:
 def forget(client: redis.Redis, batch_id: str) -> None:
     """Nothing is wanted of the batch any more. What it owes is to be enqueued *after* this."""
     client.hdel(PAUSED, batch_id)
+
+
+def forget_resumed(client: redis.Redis, batch_id: str) -> bool:
+    """The end of a pause is durable, and is wanted no more; False where something else is wanted meanwhile."""
+    return bool(cast("int", client.register_script(_FORGET_RESUMED)(keys=[PAUSED], args=[batch_id])))
 
 
 def is_paused(client: redis.Redis, batch_id: str) -> bool:

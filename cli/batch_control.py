@@ -24,6 +24,7 @@ from producer import pause as pausing
 from producer import retry as retrying
 from producer.reconcile import Reconciled
 from replay.contracts import State
+from replay.corpus.oneline import as_text
 from replay.errors import BrokerUnavailable
 from replay.settings import Settings
 
@@ -66,6 +67,7 @@ def pause(
     Example: replay batch pause batch_5f0c --reason "the endpoint is needed for something else"
     """
     settings = Settings()
+    reason = as_text(reason)
     batch_id = manifest.find_id(settings.batches_dir, batch)
     with connect(settings) as client:
         _note(client, settings, "batch.pause", batch_id, reason)

@@ -45,6 +45,8 @@ def results(
     settings = Settings()
     if form is Form.PARQUET and output is None and sys.stdout.isatty():
         raise InputError("Parquet is not for a terminal", hint="Name a file: -o results.parquet")
+    if output is not None and errors is not None and output.absolute() == errors.absolute():
+        raise InputError(f"{output} was named for both files", hint="Name another one for --errors.")
     found = manifest.find(settings.batches_dir, batch)
     reader = EvidenceReader(settings.evidence_log)
     with ReadingBar("writing results", len(found.tasks), streaming=output is None) as bar:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from cli import corpus_build, corpus_compact, corpus_embed, corpus_eval, corpus_import, corpus_search, corpus_versions
+from cli import (
+    corpus_admit,
+    corpus_build,
+    corpus_compact,
+    corpus_embed,
+    corpus_eval,
+    corpus_import,
+    corpus_search,
+    corpus_versions,
+)
 
 app = typer.Typer(no_args_is_help=True, help="The corpus: what retrieval finds. Build it, add to it, look into it.")
 
 app.command("build")(corpus_build.build)
 app.command("add")(corpus_build.add)
 app.command("import")(corpus_import.import_playbook)
+app.command("admit")(corpus_admit.admit)
 app.command("search")(corpus_search.search)
 app.command("stats")(corpus_versions.stats)
 app.command("use")(corpus_versions.use)

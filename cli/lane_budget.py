@@ -107,7 +107,7 @@ def reset(lane: Name, as_json: console.AsJson = False) -> None:
     settings = Settings()
     door = lanes.door(Tier(lane.value), settings)
     with connect(settings) as broker:
-        budgets.reset(broker, lane.value, door.bounds.period)
+        budgets.reset(broker, lane.value)
         _tell(broker, door, as_json)
 
 

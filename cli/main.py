@@ -31,6 +31,7 @@ try:
         results,
         review,
         run,
+        schedule,
         stack,
         study,
         submit,
@@ -89,6 +90,7 @@ app.command("metrics")(metrics.metrics)
 app.command("doctor")(doctor.doctor)
 app.command("ab")(ab.ab)
 app.add_typer(batch.app, name="batch")
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(dead.app, name="dead")
 app.add_typer(review.app, name="review")
 app.add_typer(models.app, name="models")

@@ -22,6 +22,8 @@ def opened(output: Path | None) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if output.is_dir():
+        raise InputError(f"{output} is a folder.", hint="Name a file in it.")
     partly = output.with_name(output.name + ".part")
     try:
         with partly.open("wb") as file:

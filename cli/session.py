@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from typing import Any
 
 from broker import evidence_stream
 from broker.connection import connect
@@ -98,14 +99,32 @@ def keep(settings: Settings, run: ReplayRun) -> None:
     Raises:
         EvidenceLocked: A writer holds the log, but no broker leads to it.
     """
-    record = run.wire()
+    keep_record(settings, run.wire())
+
+
+def keep_record(settings: Settings, record: dict[str, Any]) -> None:
+    """Make evidence of a record: through the writer, where one is at work.
+
+    Raises:
+        EvidenceLocked: As `keep`.
+    """
+    keep_records(settings, [record])
+
+
+def keep_records(settings: Settings, records: Sequence[dict[str, Any]]) -> None:
+    """Make evidence of records, in their order, as `keep_record` does.
+
+    Raises:
+        EvidenceLocked: As `keep`.
+    """
     try:
         with EvidenceLog.of(settings) as log:
-            log.append([record])
+            log.append(records)
     except EvidenceLocked as locked:
         try:
             with connect(settings) as broker:
-                evidence_stream.append(broker, canonical_json(record), Keyring.of(settings))
+                for record in records:
+                    evidence_stream.append(broker, canonical_json(record), Keyring.of(settings))
         except BrokerUnavailable:
             raise locked from None
 

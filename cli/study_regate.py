@@ -38,7 +38,7 @@ def regate(
     where one is missing the other serves. With --json stdout has one changed attempt a line, and the counts go to
     stderr.
 
-    Example: replay study regate --gate gate.v2-structural --batch 9ab5
+    Example: replay study regate --gate gate.v3-structural --batch 9ab5
     """
     settings = Settings()
     chosen = gate_choice.chosen(gate, off, settings)

@@ -26,6 +26,7 @@ from producer.progress import Progress
 from producer.submit import Stage, Submission, drafted
 from producer.submit import submit as accept
 from replay import tracing
+from replay.corpus.oneline import as_text
 from replay.errors import InputError
 from replay.settings import Settings
 
@@ -247,7 +248,7 @@ def _seconds(value: float | None) -> str | None:
 def _tags(tags: list[str] | tuple[str, ...]) -> tuple[str, ...]:
     if any(not tag.strip() for tag in tags):
         raise InputError("a tag is empty", hint="Give it a name: --tag nightly")
-    return tuple(tag.strip() for tag in tags)
+    return tuple(as_text(tag).strip() for tag in tags)
 
 
 def _as_value(submission: Submission, lines: Lines) -> dict[str, object]:

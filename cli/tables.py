@@ -73,9 +73,11 @@ def print_summary(summary: Summary) -> None:
     if summary.seconds_p50 is not None and summary.seconds_p95 is not None:
         console.out.print(
             f"model time a task: median {summary.seconds_p50:.1f} s, p95 {summary.seconds_p95:.1f} s; "
-            f"tokens: {summary.prompt_tokens} read ({summary.cached_tokens} cached), "
+            f"tokens: {summary.prompt_tokens} read ({summary.cached_tokens} cached, {summary.cached_share or 0:.0%}), "
             f"{summary.completion_tokens} written"
         )
+    if summary.reused:
+        console.out.print(f"{summary.reused} tasks have answers that were given to the very same question before")
     if summary.rules:
         console.out.print("the gate objected: " + ", ".join(f"{rule} {count}" for rule, count in summary.rules.items()))
 

@@ -70,7 +70,7 @@ class Tally:
         ended: By state and by the tier of the last attempt, `""` where there was none.
         escalated: Rejected locally, without an end.
         tokens: By tier.
-        last_seq: The last record that is counted.
+        last_seq: Up to this record all are counted.
     """
 
     ended: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -158,7 +158,8 @@ class BatchLedger:
             new = self._sums(where, self._known.last_seq, self._batch_id, RUN_SCHEMA)
         else:
             new = self._sums(" WHERE batch_id = ? AND schema = ?", self._batch_id, RUN_SCHEMA)
-        self._known = replace(self._known.plus(new), last_seq=max(new.last_seq, self._known.last_seq))
+        # Up to the newest of all batches nothing is left to count, so what others did meanwhile is looked at once.
+        self._known = replace(self._known.plus(new), last_seq=max(new.last_seq, newest))
         return self._known.plus(self._superseded(), sign=-1)
 
     def by_model(self, tier: Tier) -> dict[str, Tokens]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from json.encoder import encode_basestring
 from pathlib import Path
@@ -52,7 +53,9 @@ class Draft:
 
     def close(self) -> None:
         """Give the room back; the tasks are gone from here."""
-        self._spool.close()
+        # What is still buffered need not reach a full disk.
+        with suppress(OSError):
+            self._spool.close()
 
     def add(self, line: TaskLine) -> None:
         """Put one task behind the others.
@@ -109,7 +112,10 @@ class Draft:
             )
 
     def _pieces(self) -> Iterator[bytes]:
-        self._spool.seek(0)
+        try:
+            self._spool.seek(0)
+        except OSError as error:  # it writes what is still buffered
+            raise _no_room(self._folder, error) from error
         yield from self._spool
 
     def _roll(self) -> None:

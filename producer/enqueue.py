@@ -32,6 +32,8 @@ from replay.topology import ROUTES, Queue, TaskName
 
 # Of a batch of low priority no more than so many messages wait in a queue, whoever else's wait there too.
 LOW_WAITING = 1000
+# Or so many bytes of tasks to a command: two commands are held at once, and a task may be large.
+CHUNK_BYTES = 4 * 1024 * 1024
 _LOOK_S = 0.25
 
 Owed = tuple[str, bytes]
@@ -112,7 +114,7 @@ def enqueue(
     runs = feed.arrange(iter(due))
     with _Sender(client, feed) as sender:
         try:
-            while not feed.stop() and (chunk := list(islice(runs, CHUNK))):
+            while not feed.stop() and (chunk := _chunk(runs)):
                 if looked_at is not None:
                     starts.forget_lost(client, list(_attempts(chunk, standing)), looked_at)
                 sealed: dict[Queue, list[bytes]] = {}
@@ -218,6 +220,17 @@ def _has_room(client: redis.Redis, queue: Queue, feed: Feed, accepted: int) -> b
             return False
         pause.wait(_LOOK_S)
     return True
+
+
+def _chunk(runs: Iterator[Owed]) -> list[Owed]:
+    chunk: list[Owed] = []
+    size = 0
+    for run in islice(runs, CHUNK):
+        chunk.append(run)
+        size += len(run[1])
+        if size >= CHUNK_BYTES:
+            break
+    return chunk
 
 
 def _attempts(chunk: Sequence[Owed], standing: Standing) -> Iterator[str]:

@@ -23,6 +23,7 @@ from typing import BinaryIO, cast
 from producer.line import MAX_LINE_BYTES, LineError, TaskLine, parse
 from replay.compact import FirstNumbers
 from replay.contracts import TaskOptions
+from replay.corpus.oneline import as_text
 from replay.errors import InputError
 
 STDIN = "-"
@@ -135,7 +136,7 @@ class Lines:
         on_error: Callable[[LineError], object] = lambda _: None,
     ) -> None:
         is_stdin = str(source) == STDIN
-        self.source = "stdin" if is_stdin else Path(source).name
+        self.source = "stdin" if is_stdin else as_text(Path(source).name)
         self.size: int | None = None
         self.good = 0
         self.bad = 0
@@ -319,6 +320,8 @@ def _raw_lines(stream: BinaryIO) -> Iterator[bytes]:
 @contextmanager
 def _opened(source: str | Path) -> Iterator[BinaryIO]:
     if str(source) == STDIN:
+        if sys.stdin is None:
+            raise InputError("Standard input is closed.", hint="Name a file, or give the tasks through a pipe.")
         yield sys.stdin.buffer
         return
     try:

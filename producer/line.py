@@ -13,6 +13,8 @@ from replay.contracts import MAX_TASK_BYTES, Message, NonEmpty, TaskOptions
 MAX_LINE_BYTES = 1024 * 1024
 MAX_CUSTOM_ID = 256
 
+# Constrained at all, so that it is looked at: a text without any is taken as it is, with a half of a character in it too.
+Tag = Annotated[str, StringConstraints(min_length=0)]
 CustomId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_CUSTOM_ID)]
 
 
@@ -22,7 +24,7 @@ class TaskLine(Message):
     custom_id: CustomId
     task: NonEmpty
     checklist: tuple[NonEmpty, ...] = ()
-    tags: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
     options: TaskOptions = TaskOptions()
 
 

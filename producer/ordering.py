@@ -49,18 +49,21 @@ class Asked(NamedTuple):
 
     Attributes:
         text: The claim, or its beginning; JSON's escapes may stand in it.
+        size: Characters or bytes of all that is held of the task.
         is_baseline: Without retrieval it has rules of its own.
         has_checklist: With one there is a line more in the rules.
     """
 
     text: str
+    size: int
     is_baseline: bool
     has_checklist: bool
 
 
 def in_task(task: ReplayTask) -> Asked:
     """What a task asks."""
-    return Asked(task.text[:_READ], not task.options.retrieval, bool(task.checklist))
+    size = len(task.text) + sum(map(len, task.checklist)) + sum(map(len, task.tags))
+    return Asked(task.text[:_READ], size, not task.options.retrieval, bool(task.checklist))
 
 
 def in_line(owed: tuple[str, bytes]) -> Asked:
@@ -71,7 +74,10 @@ def in_line(owed: tuple[str, bytes]) -> Asked:
     """
     before, _, text = owed[1].rpartition(b'"text":"')
     return Asked(
-        text[:_READ].decode("utf-8", "replace"), b'"retrieval":false' in before, b'"checklist":[]' not in before
+        text[:_READ].decode("utf-8", "replace"),
+        len(owed[1]),
+        b'"retrieval":false' in before,
+        b'"checklist":[]' not in before,
     )
 
 
@@ -95,7 +101,7 @@ def ordered(
         items: Tasks in any form, in the order in which they were submitted.
         asked: Reads one.
         window: Items that are put in order together; one is at most so many places late. 1 changes nothing.
-        characters: Or fewer, where their texts are longer than this together.
+        characters: Or fewer, where they are larger than this together.
     """
     held: list[Item] = []
     read: list[Asked] = []
@@ -103,7 +109,7 @@ def ordered(
     for item in items:
         held.append(item)
         read.append(asked(item))
-        size += len(read[-1].text)
+        size += read[-1].size
         if len(held) >= window or size >= characters:
             yield from (held[place] for place in _order(read))
             held, read, size = [], [], 0

@@ -237,9 +237,9 @@ def tell_wishes(batch_id: str, settings: Settings, client: redis.Redis) -> None:
             case Wish.PAUSED if not marks.is_paused(place, batch_id):
                 marks.pause(place, batch_id)
             case Wish.RESUMED:
-                # Dies between the two: it is done once more.
+                # Dies between the two: it is done once more. Paused between them: the next look makes the mark again.
                 marks.resume(place, batch_id)
-                paused.forget(client, batch_id)
+                paused.forget_resumed(client, batch_id)
             case Wish.NOTHING if marks.is_paused(place, batch_id):
                 paused.pause(client, batch_id)
             case _:

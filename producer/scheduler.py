@@ -1,7 +1,8 @@
 """The scheduler: a small process that sees to it that nothing which was accepted is forgotten, also when nobody waits.
 
-At an interval it reconciles every batch that owes anything, tells the broker of cancellations, and sweeps the queues
-whose workers are all gone. One scheduler works, further ones stand by. It imports no Celery.
+At an interval it submits the recurring replays that are due, reconciles every batch that owes anything, tells the
+broker of cancellations, and sweeps the queues whose workers are all gone. One scheduler works, further ones stand by.
+It imports no Celery.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from broker.singleton import Singleton
 from evidence import durable
 from evidence.reader import EvidenceReader
 from producer import manifest, marks, reconcile, repeats
+from producer.schedules.firing import Firing
 from producer.turn import turn
 from replay import identity, logs, tracing
-from replay.errors import BrokerUnavailable, ConfigurationError, EvidenceDamaged, InputError, UnavailableError
+from replay.errors import AppendFailed, BrokerUnavailable, ConfigurationError, EvidenceDamaged, InputError, UnavailableError
 from replay.settings import Settings
 from replay.topology import Queue
 
@@ -62,11 +64,13 @@ class Round:
         owing: Batches that owe something.
         enqueued: Runs that were enqueued again.
         swept: Messages that were put back on a queue without a worker.
+        fired: Recurring replays that were due and are submitted.
     """
 
     owing: int
     enqueued: int
     swept: int
+    fired: int = 0
 
 
 class Rounds:
@@ -99,6 +103,7 @@ class Rounds:
         self._ended: dict[str, int] = {}
         self._forget_at = clock() + _REMEMBER_S
         self._told: set[str] = set()
+        self._firing = Firing(settings, client, alive=alive)
 
     def make(self) -> Round:
         """Make one round.
@@ -110,6 +115,7 @@ class Rounds:
         # First: a broker that came back without its data must not spend again what the evidence knows to be spent.
         self._recount()
         swept = self._sweep()
+        fired = self._firing.fire()
         owing = self._owing()
         enqueued = 0
         look: queues.Look | None = None
@@ -123,14 +129,14 @@ class Rounds:
                 # The one look serves every batch; what it finds missing is looked at again while the batch is held.
                 if reconcile.examine(batch_id, self._settings, self._client, look).missing:
                     enqueued += self._reconcile(batch_id)
-            except (ConfigurationError, EvidenceDamaged, InputError) as error:
+            except (AppendFailed, ConfigurationError, EvidenceDamaged, InputError) as error:
                 self._tell_once(batch_id, error.message)  # one batch that cannot be held stops no other
             except BrokerUnavailable:
                 raise
             except UnavailableError as error:
                 with logs.bound(batch_id=batch_id):
                     logger.info("%s: not looked at this time: %s", batch_id, error.message)
-        return Round(len(owing), enqueued, swept)
+        return Round(len(owing), enqueued, swept, fired)
 
     def _agree(self, batch_id: str) -> None:
         reconcile.tell_cancellation(batch_id, self._settings, self._client)

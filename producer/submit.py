@@ -66,6 +66,20 @@ class Step:
 OnStep = Callable[[Step], object]
 
 
+class BatchCancelled(InputError):
+    """The batch was cancelled, and is not resumed.
+
+    Args:
+        batch_id: Which one.
+        message: What happened.
+        hint: What to do next.
+    """
+
+    def __init__(self, batch_id: str, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.batch_id = batch_id
+
+
 @dataclass(frozen=True)
 class Submission:
     """What a submit did.
@@ -148,8 +162,10 @@ def submit(
             if resumed:
                 batch = manifest.load(settings.batches_dir, batch_id)
                 if manifest.is_cancelled(settings.batches_dir, batch_id):
-                    raise InputError(
-                        f"Batch {batch_id} was cancelled.", hint="`--again` submits the same tasks as a new batch."
+                    raise BatchCancelled(
+                        batch_id,
+                        f"Batch {batch_id} was cancelled.",
+                        hint="`--again` submits the same tasks as a new batch.",
                     )
             else:
                 batch = _accepted(draft, batch_id, source, settings, on_step)
@@ -231,7 +247,8 @@ def _enqueued(
     # In this order: a message moves from a queue to evidence, so what is in neither was in neither at one time.
     standing = BatchLedger(reader, batch.batch_id).standing()
     done = queued = 0
-    if resumed:
+    # Its manifest may have been moved away and made anew; what is in evidence counts all the same.
+    if resumed or len(standing.ended):
         done, queued = _found(batch, standing, look)
     due = len(batch.tasks) - done - queued
     place = settings.batches_dir
@@ -253,7 +270,8 @@ def _enqueued(
         looked_at=look.began_at if look is not None else None,
     )
     if manifest.is_cancelled(place, batch.batch_id):
-        raise InputError(
+        raise BatchCancelled(
+            batch.batch_id,
             f"Batch {batch.batch_id} was cancelled while it was being submitted; {enqueued} tasks were enqueued.",
             hint="All of them end as cancelled. `--again` submits the same tasks as a new batch.",
         )

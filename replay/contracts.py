@@ -378,7 +378,7 @@ class UtilityCounts(Message):
 
 
 class Admission(Message):
-    """A decision that changed what the corpus holds of the evidence. It ends no run; of one record the latest counts."""
+    """A decision that changed what the corpus holds of the evidence. It ends no run; the latest of a record counts."""
 
     schema_: Literal["replay_admission.v1"] = Field("replay_admission.v1", alias="schema")
     id: str
@@ -391,7 +391,7 @@ class Admission(Message):
     custom_id: str
     claim: str
     basis: Literal["human", "escalation", "local"] = Field(description="Whose word the record is.")
-    depth: int = Field(description="How many answers the record is away from sources and from what people wrote, from 1.")
+    depth: int = Field(description="How many answers the record is away from the sources and from what people wrote.")
     other_id: str | None = Field(None, description="The record that is credited, or that it contradicts.")
     confirmed_by: str | None = Field(None, description="The run that says the same of the same line.")
     utility: UtilityCounts | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from pydantic import Field, SecretStr
@@ -23,8 +24,27 @@ class Settings(BaseSettings):
         description="Downloaded model files, shared by every checkout.",
     )
 
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Lines of the logs: `text` for people, `json` for programs. Both carry ids and no secret."
+    )
+
+    trace_endpoint: str | None = Field(
+        None, description="OpenTelemetry collector that traces are sent to by OTLP over HTTP, e.g. "
+        "http://localhost:4318; unset: no traces. Needs the extra `otel`."
+    )
+    trace_share: float = Field(1.0, ge=0, le=1, description="Share of the runs that are traced.")
+
     # Broker
     broker_url: str | None = Field(None, description="redis://… of Redis or Valkey; unset: the embedded Valkey server.")
+    broker_tls_ca: Path | None = Field(
+        None, description="PEM file of the authority that signed the broker's certificate, for rediss:// URLs."
+    )
+    broker_tls_cert: Path | None = Field(
+        None, description="PEM file of a client certificate, where the broker asks for one."
+    )
+    broker_tls_key: Path | None = Field(
+        None, description="Its key, without a password; unset: in the certificate's own file."
+    )
     visibility_timeout_s: int = Field(
         60, ge=5, description="A crashed worker's task is given to another after this many seconds."
     )
@@ -38,6 +58,11 @@ class Settings(BaseSettings):
     message_key: SecretStr | None = Field(
         None,
         description="Key of the HMAC that every message carries; a message without it never runs. Unset: unsigned.",
+    )
+    submit_max_waiting: int = Field(
+        200_000,
+        ge=1000,
+        description="Messages in a queue from which on a submit waits for workers, so that the broker's memory holds.",
     )
     reconcile_interval_s: float = Field(
         30.0, ge=1, description="How often the scheduler looks for runs that are owed and lie nowhere."
@@ -69,7 +94,37 @@ class Settings(BaseSettings):
     local_port: int = Field(8411, description="Loopback port of the embedded local model server.")
     escalation_port: int = Field(8412, description="Loopback port of the embedded large-model server.")
     dashboard_port: int = Field(8410, description="Loopback port of the dashboard.")
-    local_slots: int = Field(2, ge=1, description="Requests that the embedded local model server works on at once.")
+    dashboard_viewer_token: SecretStr | None = Field(
+        None, description="Who has it may look at the dashboard; unset: whoever is on this machine, where it is bound."
+    )
+    dashboard_operator_token: SecretStr | None = Field(
+        None, description="Who has it may also act there: cancel, pause, requeue, review."
+    )
+    dashboard_session_key: SecretStr | None = Field(
+        None, description="Signs the dashboard's sessions; unset: a random one, and they end with its process."
+    )
+    dashboard_hosts: str = Field(
+        "",
+        description="Names under which a proxy publishes the dashboard, with commas between; tokens are needed then.",
+    )
+    dashboard_trusted_proxies: str = Field(
+        "", description="Addresses of proxies whose X-Forwarded-For and -Proto are believed, with commas between."
+    )
+    dashboard_loopback_only: bool = Field(
+        False, description="On any address, take it for the loopback: only this machine reaches it, as in compose.yaml."
+    )
+    dashboard_loopback_operator: bool = Field(
+        False, description="Without tokens, let whoever is on this machine act, not only look (`dashboard --operator`)."
+    )
+    local_slots: int = Field(
+        2,
+        ge=1,
+        description="Requests that the embedded local model server works on at once; another server is sent as many "
+        "where it does not say how many it takes.",
+    )
+    spare_tasks: int = Field(
+        1, ge=0, description="Tasks of a local worker beyond its model server's slots, so that no slot waits for one."
+    )
     escalation_slots: int = Field(1, ge=1, description="The same for the large model: this lane is narrow on purpose.")
     connect_timeout_s: float = Field(5.0, description="Time to connect to a model endpoint.")
     read_timeout_s: float = Field(300.0, description="Time without a byte from a model endpoint.")
@@ -84,6 +139,49 @@ class Settings(BaseSettings):
     temperature: float = Field(0.0, ge=0, description="Sampling temperature of both tiers.")
     max_tokens: int = Field(320, ge=16, description="Upper bound of one answer.")
     seed: int = Field(7, description="Sampling seed, where the server takes one.")
+
+    result_cache: bool = Field(
+        True,
+        description="Use the answer that the same model gave to the very same question before, and say so in evidence.",
+    )
+    result_cache_entries: int = Field(65_536, ge=1, description="Answers that the broker keeps for that, at most.")
+    result_cache_ttl_s: int = Field(7 * 24 * 3600, ge=1, description="How long it keeps one, in seconds.")
+
+    # Limits over all workers and hosts
+    escalation_limit: int | None = Field(
+        None, ge=1, description="Escalated tasks in work at once, over all workers; unset: `escalation_slots`."
+    )
+    local_limit: int | None = Field(None, ge=1, description="The same for the local lane; unset: no limit.")
+    local_requests_per_minute: int | None = Field(
+        None, ge=1, description="Requests a minute to a model of the local lane, retries counted; unset: no limit."
+    )
+    local_tokens_per_minute: int | None = Field(None, ge=1, description="Tokens a minute, read and written.")
+    escalation_requests_per_minute: int | None = Field(
+        None, ge=1, description="Requests a minute to each model of the escalation lane; unset: no limit."
+    )
+    escalation_tokens_per_minute: int | None = Field(None, ge=1, description="Tokens a minute, read and written.")
+    escalation_budget_calls: int | None = Field(
+        None, ge=0, description="Requests of the large model in a period, retries counted; unset: no budget."
+    )
+    escalation_budget_tokens: int | None = Field(None, ge=0, description="Tokens of the large model in a period.")
+    escalation_budget_money: float | None = Field(
+        None, ge=0, description="Money for the large model in a period, in the currency of `escalation_prices`."
+    )
+    escalation_budget_period: Literal["day", "total"] = Field(
+        "day", description="What a budget is for: a day of UTC, or `total`, until it is reset."
+    )
+    escalation_prices: str = Field(
+        "",
+        description="MODEL=PROMPT/COMPLETION with commas between, in money for a million tokens; a price without MODEL "
+        "is that of all others.",
+    )
+    hand_back_times: int = Field(
+        100, ge=1, description="How often a task goes back to its queue for an endpoint that does not answer."
+    )
+    hand_back_alone: int = Field(
+        3, ge=1, description="How often where the endpoint answers others meanwhile; then the task fails."
+    )
+    hand_back_s: float = Field(3600.0, ge=1, description="How long after its first hand-back such a task fails.")
 
     # Retrieval
     top_k: int = Field(
@@ -130,6 +228,20 @@ class Settings(BaseSettings):
         None, description="Ed25519 private key (PEM) that signs checkpoints: `replay evidence keygen`. Unset: unsigned."
     )
 
+    # Batch API
+    api_port: int | None = Field(None, description="Loopback port of the Batch API; unset: `replay up` starts none.")
+    api_tokens: SecretStr | None = Field(
+        None, description="Bearer tokens of the Batch API, with commas between; each lets its holder see everything."
+    )
+    api_tokens_file: Path | None = Field(
+        None, description="A file with further tokens, one in each line; `#` begins a comment."
+    )
+    api_max_file_bytes: int = Field(200_000_000, ge=1, description="Size of an uploaded file.")
+    api_max_requests: int = Field(50_000, ge=1, description="Requests of one batch.")
+    api_window_s: int = Field(
+        86_400, ge=1, description="Seconds after which a batch expires; clients call this window `24h`."
+    )
+
     @property
     def evidence_log(self) -> Path:
         """The append-only log of `replay_run.v1` records."""
@@ -144,6 +256,11 @@ class Settings(BaseSettings):
     def batches_dir(self) -> Path:
         """Batch manifests."""
         return self.data_dir / "batches"
+
+    @property
+    def schedules_dir(self) -> Path:
+        """Recurring replays, and their tasks."""
+        return self.data_dir / "schedules"
 
     @property
     def run_dir(self) -> Path:

@@ -95,7 +95,9 @@ _VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,5}(?![\w]|\.\d)", re.ASCII)
 _SWITCH = re.compile(
     r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned|is|are) (?:on|off)(?! the\b| an?\b))\b"
 )
-_NOTHING = re.compile(r"\b(?:None|not set|unset)\b")
+# "not set to 5", "not set in tests": there something is denied, and no value named.
+NOT_SET = r"not set(?=\s+(?:by default|unless|until)\b|\s*(?:[^\w\s]|$))"
+_NOTHING = re.compile(rf"\b(?:None\b|unset\b|{NOT_SET})")
 _MOST_PLACES = 200  # at which a text is looked for: one of repeated characters stands everywhere in another
 # What follows the name of a subject, and what precedes a value.
 _SUBJECT_BEHIND = re.compile(
@@ -109,7 +111,7 @@ _RAISES = re.compile(
     r"\b(?:(?P<passive>(?:is|are) raised)|raises?|throws?|fails with|answers with|warns with|issues)\b",
     re.IGNORECASE,
 )
-_CAUGHT = re.compile(r"\bcatch(?:es)? (?P<name>[A-Z]\w+) also catch(?:es)?\b")
+_CAUGHT = re.compile(r"\bcatch(?:es|ing)? (?:an? )?(?P<name>[A-Z]\w+) also (?:catch(?:es)?|handles?)\b", re.IGNORECASE)
 _ERROR_NAME = re.compile(
     r"(?<![\w.])[A-Z]\w*(?:Error|Exception|Warning|Failure|Timeout|Interrupt|Exit|Invalid\w*|Exists|Denied)\b"
 )
@@ -209,9 +211,8 @@ def is_raised(value: Value, text: str) -> bool:
 
 def raised(text: str) -> str | None:
     """The class of error that a claim says is raised, warned with, or caught together with another."""
-    caught = _CAUGHT.search(text)
-    if caught is not None:
-        return str(caught["name"])
+    if (both := caught(text)) is not None:
+        return both
     verb = _RAISES.search(text)
     if verb is None:
         return _only_error(text)
@@ -220,6 +221,18 @@ def raised(text: str) -> str | None:
         return str(named[-1]) if named else None
     follows = _CLASS_NAME.search(text, verb.end())
     return str(follows[0]) if follows is not None and follows.start() - verb.end() <= _SOON else None
+
+
+def caught(text: str) -> str | None:
+    """The class of error of which a claim says that whoever catches it catches another one with it."""
+    both = _CAUGHT.search(text)
+    return str(both["name"]) if both is not None else None
+
+
+def message(text: str) -> str:
+    """The message with which a claim says that an error is raised, as far as it says one."""
+    _, colon, said = text.partition(": ")
+    return said if colon and raised(text) is not None else ""
 
 
 def before_message(text: str) -> str:

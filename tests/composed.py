@@ -61,7 +61,7 @@ def header_commands() -> list[list[str]]:
 def start_order(names: Mapping[str, Service]) -> list[str]:
     """Names of the services that `docker compose up` starts, each after what it depends on."""
     ordered: list[str] = []
-    wanted = [name for name, service in names.items() if TOOLS not in service.get("profiles", ())]
+    wanted = [name for name, service in names.items() if not service.get("profiles")]
     while wanted:
         ready = [name for name in wanted if set(names[name].get("depends_on", ())) <= set(ordered)]
         assert ready, f"{wanted} wait for each other"

@@ -57,9 +57,12 @@ def free_port() -> int:
 
 
 def environment(data_dir: Path, **settings: object) -> dict[str, str]:
-    """The environment of a child: this one without any `REPLAY_*`, then the given settings, named as in `Settings`."""
+    """The environment of a child: this one without any `REPLAY_*`, then the given settings, named as in `Settings`.
+
+    The result cache is off unless it is asked for: many tests ask one claim over and over, and each is to be generated.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REPLAY_")}
-    given = {f"REPLAY_{name.upper()}": str(value) for name, value in settings.items()}
+    given = {f"REPLAY_{name.upper()}": str(value) for name, value in ({"result_cache": False} | settings).items()}
     return kept | {"REPLAY_DATA_DIR": str(data_dir), "PYTHONWARNINGS": "default"} | given
 
 

@@ -93,6 +93,7 @@ class ScriptedModel:
         self._mode: Mode = mode
         self._delay_s = delay_s
         self._slots = threading.Semaphore(slots) if slots else contextlib.nullcontext()
+        self.total_slots = slots
         self._answers_probes = answers_probes
         self._lock = threading.Lock()
         self._active = 0
@@ -228,6 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         pages: dict[str, Any] = {
             "/health": {"status": "ok"},
             "/stats": self._model.stats(),
+            **({"/props": {"total_slots": self._model.total_slots}} if self._model.total_slots else {}),
             "/v1/models": {"object": "list", "data": [{"id": MODEL, "object": "model"}]},
         }
         page = pages.get(self.path, {"error": {"code": 404, "message": "no such page"}})

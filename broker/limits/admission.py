@@ -34,46 +34,43 @@ _FRESH_S = 1.0
 _NOW = "local t = redis.call('TIME'); local now = t[1] + t[2] / 1000000;"
 _CODE = _NOW + BOUNDS + BUDGET + RATES
 
-# keys: limits, budget, rates; args: those of the lane (8), tokens, money.
+# keys: limits, rates, what is spent in a day and in all; args: those of the lane (8), tokens, money.
 _ADMIT = (
     _CODE
     + f"""
 local b, tokens, money = bounds(KEYS[1], ARGV, 1), tonumber(ARGV[9]), tonumber(ARGV[10])
-roll(KEYS[2], b.period, now)
-local why = beyond(b, spent(KEYS[2], b.period, now), tokens, money, now)
+local count = count_of(b, KEYS[3], KEYS[4])
+roll(count, b.period, now)
+local why = beyond(b, spent(count, b.period, now), tokens, money, now)
 if why then
-  redis.call('HSET', KEYS[2], 'next_tokens', tokens, 'next_money', money)
+  redis.call('HSET', count, 'next_tokens:' .. KEYS[2], tokens, 'next_money:' .. KEYS[2], money)
   return {{'out of budget', why}}
 end
 local at, slow = now, ''
-if has_rates(b) then at, slow = fits_at(window(KEYS[3], now), b, tokens, now) end
+if has_rates(b) then at, slow = fits_at(window(KEYS[2], now), b, tokens, now) end
 local second = string.format('%d', math.floor(at))
 if at - now <= {PATIENT_S} then
-  book(KEYS[3], second, 1, tokens)
-  forget_old(KEYS[3], now)
+  book(KEYS[2], second, 1, tokens)
+  forget_old(KEYS[2], now)
 end
-if has_rates(b) then mark(KEYS[3], window(KEYS[3], now), b, tokens, now) end
+if has_rates(b) then mark(KEYS[2], window(KEYS[2], now), b, tokens, now) end
 if at - now > {PATIENT_S} then return {{'limited', slow}} end
-redis.call('HINCRBY', KEYS[2], 'calls', 1)
-redis.call('HINCRBY', KEYS[2], 'tokens', tokens)
-redis.call('HINCRBY', KEYS[2], 'money', money)
-redis.call('HDEL', KEYS[2], 'next_tokens', 'next_money')
-return {{'', string.format('%.6f', at - now), second, redis.call('HGET', KEYS[2], 'since')}}"""
+redis.call('HDEL', count, 'next_tokens:' .. KEYS[2], 'next_money:' .. KEYS[2])
+local today, ever = charge(KEYS[3], 'day', now, tokens, money), charge(KEYS[4], 'total', now, tokens, money)
+return {{'', string.format('%.6f', at - now), second, today, ever}}"""
 )
 
-# keys as above; args: those of the lane, the estimate, the second, the count, and what to add: calls, tokens, money.
+# keys as above; args: those of the lane, the estimate, the second, the two counts, and what to add: calls, tokens,
+# money.
 _SETTLE = (
     _CODE
     + """
 local b = bounds(KEYS[1], ARGV, 1)
-if redis.call('HGET', KEYS[2], 'since') == ARGV[11] then
-  redis.call('HINCRBY', KEYS[2], 'calls', ARGV[12])
-  redis.call('HINCRBY', KEYS[2], 'tokens', ARGV[13])
-  redis.call('HINCRBY', KEYS[2], 'money', ARGV[14])
-end
-if redis.call('HEXISTS', KEYS[3], 'r' .. ARGV[10]) == 1 then
-  book(KEYS[3], ARGV[10], ARGV[12], ARGV[13])
-  if has_rates(b) then mark(KEYS[3], window(KEYS[3], now), b, tonumber(ARGV[9]), now) end
+put_right(KEYS[3], ARGV[11], ARGV[13], ARGV[14], ARGV[15])
+put_right(KEYS[4], ARGV[12], ARGV[13], ARGV[14], ARGV[15])
+if redis.call('HEXISTS', KEYS[2], 'r' .. ARGV[10]) == 1 then
+  book(KEYS[2], ARGV[10], ARGV[13], ARGV[14])
+  if has_rates(b) then mark(KEYS[2], window(KEYS[2], now), b, tonumber(ARGV[9]), now) end
 end"""
 )
 
@@ -84,7 +81,7 @@ class _Taken:
 
     wait_s: float
     second: bytes
-    since: bytes
+    since: tuple[bytes, bytes]
 
 
 class SharedLimiter:
@@ -122,7 +119,7 @@ class SharedLimiter:
         if self._is_free(tier):
             yield call
             return
-        keys = [bounds.key(tier), budget.key(tier), rates.key(target.name)]
+        keys = [bounds.key(tier), rates.key(target.name), *budget.keys(tier)]
         args = [*self._bounds[tier].args, estimated.tokens]
         taken = self._take(tier, target, keys, [*args, self._cost(target, estimated)])
         try:
@@ -134,7 +131,7 @@ class SharedLimiter:
                 read, written = call.used(estimated)
                 used = [0 if call.sent else -1, read + written - estimated.tokens]
                 cost = self._cost(target, Estimate(read, written)) - self._cost(target, estimated)
-                self._put_right(target, keys, [*args, taken.second, taken.since, *used, cost])
+                self._put_right(target, keys, [*args, taken.second, *taken.since, *used, cost])
 
     def _take(self, tier: Tier, target: Target, keys: list[str], args: list[Any]) -> _Taken | None:
         try:
@@ -146,7 +143,7 @@ class SharedLimiter:
         if reply[0]:
             why = f"{reply[0].decode()}: {reply[1].decode('utf-8', 'replace')}"
             raise Limited(f"{target.name}: {why}", target=target.name)
-        return _Taken(float(reply[1]), reply[2], reply[3])
+        return _Taken(float(reply[1]), reply[2], (reply[3], reply[4]))
 
     def _put_right(self, target: Target, keys: list[str], args: list[Any]) -> None:
         try:

@@ -1,7 +1,8 @@
 """What a lane has spent of its budget: calls, tokens and money, for a day of UTC or in all.
 
 A call is charged before it is made, by an upper estimate, and put right when it has ended. Who dies in between leaves
-the estimate as spent.
+the estimate as spent. It is charged to the count of the day and to that of all, whichever of them is limited: processes
+whose settings name different periods do not take each other's count away.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _PREFIX = "replay.budget"
 _NOW = "local t = redis.call('TIME'); local now = t[1] + t[2] / 1000000;"
 
 # The hash: `period` is the number of a day since 1970, or `total`; `since` is when its count began, and tells it from
-# another count; `recounted` is set once what the evidence knows of the time before is in it; `next_*` is what the call
-# that was last refused may take.
+# another count; `recounted` is set once what the evidence knows of the time before is in it; `next_*:<rates>` is what
+# the call may take that was last refused to the model with these rates: a fallback may be cheaper.
 BUDGET = """
 local function period_at(period, now)
   if period == 'day' then return string.format('%d', math.floor(now / 86400)) end
@@ -36,15 +37,39 @@ end
 local function roll(key, period, now)
   local known = redis.call('HGET', key, 'period')
   local wanted = period_at(period, now)
-  -- After a day comes the next one, of which nothing is spent. Any other count begins in the midst of its time.
-  if known ~= wanted then begin(key, wanted, now, known and known ~= 'total' and wanted ~= 'total') end
+  -- After a day comes the next one, of which nothing is spent. Any other count begins in the midst of its time, also
+  -- that of a day to which the clock was set back.
+  if known ~= wanted then begin(key, wanted, now, known and tonumber(known) < tonumber(wanted)) end
+end
+-- Of the two counts, the one that is limited.
+local function count_of(b, day, total)
+  if b.period == 'day' then return day end
+  return total
 end
 local function spent(key, period, now)
-  local s = {calls = 0, tokens = 0, money = 0, next_tokens = 1, next_money = 1}
+  local s = {calls = 0, tokens = 0, money = 0}
   if redis.call('HGET', key, 'period') == period_at(period, now) then
-    for name, least in pairs(s) do s[name] = math.max(least, tonumber(redis.call('HGET', key, name) or least)) end
+    for name in pairs(s) do s[name] = math.max(0, tonumber(redis.call('HGET', key, name) or 0)) end
   end
   return s
+end
+local function next_call(key, period, now, rates)
+  if redis.call('HGET', key, 'period') ~= period_at(period, now) then return 1, 1 end
+  local n = redis.call('HMGET', key, 'next_tokens:' .. rates, 'next_money:' .. rates)
+  return math.max(1, tonumber(n[1] or 1)), math.max(1, tonumber(n[2] or 1))
+end
+local function charge(key, period, now, tokens, money)
+  roll(key, period, now)
+  redis.call('HINCRBY', key, 'calls', 1)
+  redis.call('HINCRBY', key, 'tokens', tokens)
+  redis.call('HINCRBY', key, 'money', money)
+  return redis.call('HGET', key, 'since')
+end
+local function put_right(key, since, calls, tokens, money)
+  if redis.call('HGET', key, 'since') ~= since then return end
+  redis.call('HINCRBY', key, 'calls', calls)
+  redis.call('HINCRBY', key, 'tokens', tokens)
+  redis.call('HINCRBY', key, 'money', money)
 end
 local function dear(billionths) return string.format('%.6g', billionths / 1000000000) end
 -- Why a call that takes so much is beyond the budget, and until when; nil where it is within.
@@ -81,7 +106,7 @@ redis.call('HINCRBY', KEYS[1], 'money', ARGV[4])
 redis.call('HSET', KEYS[1], 'recounted', 1)
 return 1"""
 
-_RESET = _NOW + BUDGET + "begin(KEYS[1], period_at(ARGV[1], now), now, true)"
+_RESET = _NOW + BUDGET + "for i, p in ipairs({'day', 'total'}) do begin(KEYS[i], period_at(p, now), now, true) end"
 
 
 class Part(StrEnum):
@@ -117,9 +142,14 @@ class Spent:
         return Spent(self.calls + other.calls, self.tokens + other.tokens, self.billionths + other.billionths)
 
 
-def key(lane: str) -> str:
-    """The hash of a lane."""
-    return f"{_PREFIX}:{lane}"
+def key(lane: str, period: Period) -> str:
+    """The hash of a lane's count of a day, or of all."""
+    return f"{_PREFIX}:{lane}:{period.value}"
+
+
+def keys(lane: str) -> list[str]:
+    """Both, as the scripts have them."""
+    return [key(lane, Period.DAY), key(lane, Period.TOTAL)]
 
 
 def limit(client: redis.Redis, lane: str, part: Part, amount: float | None) -> None:
@@ -133,18 +163,18 @@ def unlimit(client: redis.Redis, lane: str) -> bool:
     return bool(client.hdel(bounds.key(lane), *(part.value for part in Part)))
 
 
-def reset(client: redis.Redis, lane: str, period: Period) -> None:
-    """Count anew: nothing is spent."""
-    client.eval(_RESET, 1, key(lane), period.value)
+def reset(client: redis.Redis, lane: str) -> None:
+    """Count anew: nothing is spent, neither today nor in all."""
+    client.eval(_RESET, 2, *keys(lane))
 
 
 def opened(client: redis.Redis, lane: str, period: Period) -> Count:
     """The count of the present period, begun where there was none."""
-    reply = cast("list[bytes | None]", client.eval(_OPEN, 1, key(lane), period.value))
+    reply = cast("list[bytes | None]", client.eval(_OPEN, 1, key(lane, period), period.value))
     return Count((reply[0] or b"").decode(), reply[1] is not None)
 
 
-def add_earlier(client: redis.Redis, lane: str, count: Count, spent: Spent) -> bool:
+def add_earlier(client: redis.Redis, lane: str, period: Period, count: Count, spent: Spent) -> bool:
     """Add what was spent before a count began, once; False where another count has begun, or it was added already."""
     args: list[Any] = [count.since, spent.calls, spent.tokens, spent.billionths]
-    return bool(cast("int", client.eval(_ADD, 1, key(lane), *args)))
+    return bool(cast("int", client.eval(_ADD, 1, key(lane, period), *args)))

@@ -24,17 +24,18 @@ _SNAPSHOT = (
     + RATES
     + """
 local b = bounds(KEYS[4], ARGV, 2)
-local known = redis.call('HMGET', KEYS[5], 'period', 'since')
+local count = count_of(b, KEYS[5], KEYS[6])
+local known = redis.call('HMGET', count, 'period', 'since')
 local seen = {
   now = string.format('%.6f', now),
   found = shut(KEYS, 1, ARGV, 1, now, false) or {},
   in_flight = redis.call('ZCARD', KEYS[3]),
   limits = b,
-  spent = spent(KEYS[5], b.period, now),
+  spent = spent(count, b.period, now),
   since = known[1] == period_at(b.period, now) and known[2] or '',
   rates = {},
 }
-for i = 7, #KEYS, 2 do
+for i = 8, #KEYS, 2 do
   local w = window(KEYS[i], now)
   table.insert(seen.rates, {requests = sum(w, 'r', now), tokens = sum(w, 't', now)})
 end

@@ -67,10 +67,17 @@ def _refusal(message: str, code: str | None) -> ApiError:
 
 def _refuse_browsers(request: Request) -> None:
     """Refuse what a foreign page could make a browser send: it names its origin, or a name that leads here by DNS."""
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    host = _host_in(f"//{request.headers.get('host', '')}")
     origin = request.headers.get("origin")
-    if not is_loopback(host) or (origin is not None and not is_loopback(urlsplit(origin).hostname or "")):
+    if not is_loopback(host) or (origin is not None and not is_loopback(_host_in(origin))):
         raise ApiError(403, "Without tokens this API answers programs on its own machine only.", code="forbidden")
+
+
+def _host_in(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""  # brackets around what is no address
 
 
 def _tokens(settings: Settings) -> list[str]:

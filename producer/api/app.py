@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from producer.api import batches, files, models
-from producer.api.desk import Desk, let_in
+from producer.api.desk import Desk
 from producer.api.errors import answer_fault, answer_invalid, answer_refusal, body_of
 from producer.api.guard import Guard
 from producer.api.page import page_of
@@ -54,15 +54,16 @@ def make_app(desk: Desk) -> ASGIApp:
     app.add_exception_handler(ReplayError, _answer_trouble)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(Exception, answer_fault)
+    # For the document only: the guard has looked.
     bearer = HTTPBearer(auto_error=False, description="One of REPLAY_API_TOKENS.")
     for part in (files, batches, models):
         app.include_router(
-            part.router, dependencies=[Depends(bearer), Depends(let_in)], responses={"4XX": {"model": Refused}}
+            part.router, dependencies=[Depends(bearer)], responses={"4XX": {"model": Refused}}
         )
     app.add_api_route("/docs", _page, include_in_schema=False, response_class=HTMLResponse)
     app.add_api_route("/healthz", _health, include_in_schema=False, response_class=PlainTextResponse)
     # Around all of it, the answer to a bug of ours included.
-    return Guard(app)
+    return Guard(app, desk.access)
 
 
 def _page(request: Request) -> HTMLResponse:

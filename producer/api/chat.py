@@ -90,14 +90,16 @@ def _refuse_what_is_not_served(body: dict[str, Any]) -> None:
     if model != MODEL:
         raise _Refused(
             404,
-            f"The model {str(model)[:200]!r} does not exist here; the one to name is {MODEL!r}.",
+            f"The model {model[:200]!r} does not exist here; the one to name is {MODEL!r}."
+            if isinstance(model, str)
+            else f"The model is named by a text; the one to name is {MODEL!r}.",
             "model",
             "model_not_found",
         )
     for name, why in _NOT_SERVED.items():
         if body.get(name):
             raise _Refused(400, f"'{name}' is not served: {why}.", name, "unsupported_parameter")
-    if body.get("n") not in {None, 1}:
+    if body.get("n") not in (None, 1):  # a set would have to hash whatever JSON stands there
         raise _Refused(400, "'n' is not served: a claim has one answer.", "n", "unsupported_parameter")
     wanted = body.get("response_format")
     if isinstance(wanted, dict) and wanted.get("type") == "json_schema":

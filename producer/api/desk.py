@@ -57,8 +57,3 @@ def _desk(request: Request) -> Desk:
 
 
 DeskOf = Annotated[Desk, Depends(_desk)]
-
-
-def let_in(request: Request, desk: DeskOf) -> None:
-    """The dependency of every endpoint under /v1."""
-    desk.access.check(request)

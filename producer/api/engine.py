@@ -10,7 +10,7 @@ import redis
 
 from evidence.ledger import BatchLedger
 from evidence.reader import EvidenceReader
-from evidence.row import RUN_SCHEMA
+from evidence.row import ended_run
 from producer import cancel as cancelling
 from producer import manifest, repeats, results
 from producer.line import TaskLine
@@ -108,8 +108,8 @@ def collect(batch_id: str, settings: Settings) -> Iterator[Result]:
 
 
 def checks(run_id: str, settings: Settings) -> Sequence[Check]:
-    """What the answer that stands says to the items of a checklist."""
+    """What the answer that stands says to the items of a checklist; nothing where the last attempt has none."""
     records = [entry.record for entry in EvidenceReader(settings.evidence_log).run(run_id)]
-    runs = [ReplayRun.model_validate(record) for record in records if record.get("schema") == RUN_SCHEMA]
-    answers = [run.attempt.answer for run in runs if run.attempt is not None and run.attempt.answer is not None]
-    return answers[-1].checks if answers else ()
+    ends = [ReplayRun.model_validate(record) for record in records if ended_run(record) is not None]
+    attempt = ends[-1].attempt if ends else None
+    return attempt.answer.checks if attempt is not None and attempt.answer is not None else ()

@@ -14,6 +14,7 @@ from producer.api.errors import ApiError, invalid, no_file
 from producer.api.rows import FileRow
 from producer.api.shapes import ExpiresAfter, File, FileDeleted, FileList
 from producer.api.upload import Upload, receive
+from replay.errors import AppendFailed
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
@@ -133,7 +134,11 @@ def _keep(desk: Desk, upload: Upload, lifetime: int | None) -> FileRow:
     )
     upload.part.finish()
     # Dies here: the client was told nothing, and the next start removes it.
-    desk.store.add_file(row)
+    try:
+        desk.store.add_file(row)
+    except AppendFailed:
+        desk.files.remove(row.id)
+        raise
     return row
 
 

@@ -1,16 +1,20 @@
-"""What holds for every request: a limit on its body, and the headers of its answer."""
+"""What holds for every request: who may ask, a limit on its body, and the headers of its answer."""
 
 from __future__ import annotations
 
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from producer.api.errors import too_large
+from producer.api.access import Access
+from producer.api.errors import ApiError, answer_refusal, too_large
 
 MAX_BODY_BYTES = 64 * 1024
 UPLOADS = "/v1/files"
+# They say nothing of files and batches. Whatever else is asked for needs a token, whether it is there or not.
+_OPEN = frozenset({"/docs", "/openapi.json", "/healthz"})
 
 _ALWAYS = {
     # The page /docs has styles of its own and nothing else.
@@ -24,10 +28,16 @@ _ALWAYS = {
 
 
 class Guard:
-    """Middleware around the whole application. Uploads have a limit of their own (`upload`)."""
+    """Middleware around the whole application: before a byte of a body is read. Uploads have their own limit (`upload`).
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: The application.
+        access: Decides who may ask.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -54,4 +64,11 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
+        if scope["path"] not in _OPEN:
+            try:
+                self._access.check(Request(scope))
+            except ApiError as refusal:
+                refused = await answer_refusal(Request(scope), refusal)
+                await refused(scope, receive, with_headers)
+                return
         await self._app(scope, limited, with_headers)

@@ -21,6 +21,9 @@ from producer.api.shapes import BatchFault
 from producer.line import MAX_LINE_BYTES, CustomId
 
 _MOST_FAULTS = 100
+# A line is read twice, at different depths of the stack, and has to be the same both times: Python reads no deeper than
+# its stack is, which is more than this.
+_DEEPEST = 100
 _BOM = b"\xef\xbb\xbf"
 _NAME = TypeAdapter(CustomId)
 
@@ -147,4 +150,18 @@ def _object(raw: bytes) -> dict[str, Any]:
         raise _BadLine("invalid_json_line", f"This line is not parseable as valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise _BadLine("invalid_json_line", "This line is JSON, but not an object.")
+    if _is_deep(raw, value):
+        raise _BadLine("invalid_json_line", f"This line is nested deeper than {_DEEPEST} levels.")
     return value
+
+
+def _is_deep(raw: bytes, value: dict[str, Any]) -> bool:
+    if raw.count(b"[") + raw.count(b"{") <= _DEEPEST:
+        return False  # nearly every line
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [one for several in inner for one in several if isinstance(one, (dict, list))]
+        if not level:
+            return False
+    return True

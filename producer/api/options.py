@@ -87,7 +87,7 @@ def _texts(name: str, given: Mapping[str, Any], separator: str) -> tuple[str, ..
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadOption(name, "it begins like a JSON list and is none") from None
     if isinstance(value, str):
         value = [part.strip() for part in value.split(separator) if part.strip()]

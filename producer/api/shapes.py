@@ -20,6 +20,9 @@ Metadata = Annotated[
     Field(max_length=16),
 ]
 
+# Constrained, so that it is looked at: half a character would reach the database otherwise.
+FileId = Annotated[str, StringConstraints(min_length=0)]
+
 
 class Sent(BaseModel):
     """Base of what a client gets: each field is always there."""
@@ -85,7 +88,7 @@ class FileDeleted(Sent):
 class BatchCreate(BaseModel):
     """What is asked of a new batch."""
 
-    input_file_id: str = Field(description="A file that was uploaded with the purpose `batch`.")
+    input_file_id: FileId = Field(description="A file that was uploaded with the purpose `batch`.")
     endpoint: str = Field(description=f"`{ENDPOINT}`; there is no other.")
     completion_window: str = Field(description="`24h`; there is no other.")
     metadata: Metadata | None = Field(

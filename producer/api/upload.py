@@ -62,9 +62,14 @@ async def receive(request: Request, files: Files, limit: int) -> Upload:
     if announced.isdigit() and int(announced) > limit + OVERHEAD_BYTES:
         raise too_large("This file", limit)
     form = _Form(files, limit)
+    taken = 0
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]  # a TypedDict of these
         async for chunk in _patiently(request.stream()):
+            # What stands around the file is counted too: headers that do not end, or bytes behind the end of the form.
+            taken += len(chunk)
+            if taken > limit + OVERHEAD_BYTES:
+                raise too_large("This file", limit)  # noqa: TRY301  discarded like the others
             parser.write(chunk)
             if form.flush_is_due:
                 form.flush_is_due = False

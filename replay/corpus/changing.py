@@ -6,14 +6,14 @@ other segment as it is. A segment that loses records is rewritten without them; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from replay.contracts import Record
 from replay.corpus import comparison, durable, earlier, history, manifest, opening, publishing
-from replay.corpus.duplicates import Merged, merge_near_duplicates
+from replay.corpus.duplicates import Merged, credited, merge_near_duplicates
 from replay.corpus.group import Group
 from replay.corpus.held import Held
 from replay.corpus.joining import Asked, ids, made, merge, none_of, of_origins, spooled
@@ -92,6 +92,44 @@ def import_playbook(
         InputError: Two new records have one id and are no near-duplicates.
     """
     return _grow((), records, corpus_dir, lambda _: False, change=Change("import", reason), watcher=watcher)
+
+
+def revise(
+    records: Iterable[Record],
+    corpus_dir: Path,
+    *,
+    drop: Iterable[str] = (),
+    credit: Mapping[str, Iterable[str]] | None = None,
+    reason: str = "",
+    watcher: Watcher = UNWATCHED,
+) -> Snapshot:
+    """Publish the current version with these playbook records, without others, and with names credited to some.
+
+    Args:
+        records: The new ones; they are not compared with those that are there.
+        corpus_dir: As in `write`.
+        drop: Ids of playbook records that go.
+        credit: Names that records are credited with besides those that they have, by their ids.
+        reason: As in `write`.
+        watcher: As in `write`.
+
+    Raises:
+        CorpusError: As `add`.
+    """
+    with publishing.writing(corpus_dir, watcher) as work:
+        before, held = _current(corpus_dir, work, watcher)
+        new = {record.record_id: record for record in records}
+        names, going = credit or {}, sorted(set(drop))
+        known = Held(Group([one for one in held if one.stored.group is GroupName.PLAYBOOK]))
+        named = known.find(sorted(names.keys() - new.keys() - set(going)))
+        written = [credited(record, names.get(record.record_id, ())) for record in (*new.values(), *named)]
+        dropped = ids(going)
+
+        def leaving(one: Segment) -> Mask:
+            return dropped(one) if one.stored.group is GroupName.PLAYBOOK else none_of(one)
+
+        parts = merge(spooled(written, work), held, leaving, work, watcher)
+        return _publish(corpus_dir, parts, before, held, Change("admit", reason))
 
 
 def replace_origins(

@@ -18,7 +18,7 @@ the sources and playbooks; the log may be lost at any time.
 This module is the front door: the modules behind it are told apart by what they do.
 """
 
-from replay.corpus.changing import add, grow, import_playbook, replace_origins, replace_sources, use, write
+from replay.corpus.changing import add, grow, import_playbook, replace_origins, replace_sources, revise, use, write
 from replay.corpus.compaction import Compaction, compact, is_due
 from replay.corpus.comparison import Diff, diff
 from replay.corpus.group import Group
@@ -46,6 +46,7 @@ __all__ = [
     "named",
     "replace_origins",
     "replace_sources",
+    "revise",
     "use",
     "write",
 ]

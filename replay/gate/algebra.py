@@ -6,6 +6,7 @@ same kind, and not the asserted one. `unsure` is honest and never accepted: it g
 
 from __future__ import annotations
 
+import builtins
 import re
 
 from replay import values
@@ -44,7 +45,17 @@ _STATED = re.compile(r"\b(?:that|whether)\b", re.IGNORECASE)
 _SHARED_SHARE = 0.5
 # How many words on each side of a relation tell whether a source says it of the same.
 _BESIDE = 4
-_UNSET = re.compile(r"\bnot set\b")
+_UNSET = re.compile(rf"\b{values.NOT_SET}")
+# What is done with an error that is not raised then: "swallows KeyError if …".
+_HANDLED = re.compile(
+    r"\b(?:swallow|ignor(?=e|i)|hid(?=e|i)|suppress|silenc|mask|avoid|prevent|handl(?=e|i)|tolerat|recover|retr(?=y|ie))\w*"
+    r"\s[^.:;]{0,40}?(?P<name>[A-Z]\w+)"
+)
+_ROOTS = {
+    name: frozenset(base.__name__ for base in error.__mro__)
+    for name, error in vars(builtins).items()
+    if isinstance(error, type) and issubclass(error, BaseException)
+}
 _CLASS = re.compile(r"\s*class\s+\w+\s*\(")
 _UNITS = re.compile(r"[a-z]", re.IGNORECASE)
 _MILLI = re.compile(r"(?:^|[^a-z])(?:ms|msec|millis(?:econds?)?)(?:[^a-z]|$)", re.IGNORECASE)
@@ -80,6 +91,16 @@ def pass_is_shown(case: Case) -> list[Reason]:
                     expectation=literal.text,
                 )
             )
+    # The words of a message that is not in quotes: "raises ValueError: the host is empty".
+    said = query_tokens(values.message(case.task.text))
+    if missing := sorted(said - tokens("\n".join([*quoted, case.cited]))):
+        reasons.append(
+            Reason(
+                rule="verdict.pass_without_literal",
+                message=f"passes, but the cited lines do not say {missing[0]!r}",
+                expectation=missing[0],
+            )
+        )
     reasons += [
         Reason(rule="verdict.pass_over_failed_check", message="passes over a failed check", span=check.item)
         for check in case.answer.checks
@@ -218,8 +239,11 @@ def fail_is_shown(case: Case) -> list[Reason]:
             )
         alike = expected.kind == found.kind and (
             expected.kind != "word"
-            or values.shape(expected.text) == values.shape(found.text)
-            or any(found.text == assigned_text(span.quote) for span in case.spans(finding))
+            or (values.shape(expected.text) == values.shape(found.text) and not _is_spelling(expected, found))
+            or (
+                any(found.text == assigned_text(span.quote) for span in case.spans(finding))
+                and not _is_short_for(expected, found)
+            )
         )
         if not alike and "none" not in (expected.kind, found.kind):
             reasons.append(
@@ -244,8 +268,13 @@ def fail_is_shown(case: Case) -> list[Reason]:
 
 def relation_is_equality(case: Case) -> list[Reason]:
     """Two values can be compared for being one; a claim that denies, or says more or less than, needs other reading."""
-    task = _UNSET.sub(" ", without_default(case.task.text))
-    relation = _RELATION.search(task)
+    task = without_default(case.task.text)
+    expected = [values.parse(finding.expected) for finding in case.answer.findings if finding.expected]
+    if any(value.kind == "none" for value in expected):
+        task = _UNSET.sub(" ", task)  # there it is the value
+    relation = _RELATION.search(task) or next(
+        (match for match in _HANDLED.finditer(task) if any(values.word(match["name"]).same(one) for one in expected)), None
+    )
     if case.answer.verdict is Ruling.UNSURE or relation is None or _is_of_the_source(case, task):
         return []
     return [
@@ -270,17 +299,25 @@ def _is_of_the_source(case: Case, task: str) -> bool:
         before, after = words(task[: relation.start()])[-_BESIDE:], words(task[relation.end() :])[:_BESIDE]
         of_value = any(values.occurs(value, " ".join(after[:2])) for value in expected)
         beside = frozenset(map(str.lower, [*before, *after])) - STOP_WORDS
-        if not any(_says_beside(span.statement, relation[0], beside, after if of_value else []) for span in spans):
+        goes_on = frozenset(map(str.lower, after)) - STOP_WORDS
+        if not any(_says_beside(span.statement, relation[0], beside, goes_on, after if of_value else []) for span in spans):
             return False
-    return True
+    return not _HANDLED.search(task)
 
 
-def _says_beside(text: str, relation: str, beside: frozenset[str], exactly: list[str]) -> bool:
-    """Does a text have a relation beside two of these words, and directly before a value where it is said of one?"""
+def _says_beside(
+    text: str, relation: str, beside: frozenset[str], goes_on: frozenset[str], exactly: list[str]
+) -> bool:
+    """Does a text have a relation beside two of these words, and directly before a value where it is said of one?
+
+    It goes on with one of the words with which the claim goes on: "not a valid port" is not "a valid port, not a name".
+    """
     for match in re.finditer(rf"(?<!\w){re.escape(relation)}(?!\w)", text, re.IGNORECASE):
         following = words(text[match.end() :])[:_BESIDE]
         around = {word.lower() for word in [*words(text[: match.start()])[-_BESIDE:], *following]}
         if exactly and [word.lower() for word in following[:1]] != [word.lower() for word in exactly[:1]]:
+            continue
+        if goes_on and not goes_on & set(map(str.lower, following)):
             continue
         if len(beside & around) >= min(_SHARED, len(beside)) and beside:
             return True
@@ -316,7 +353,7 @@ def absence_is_not_pointed_at(case: Case) -> list[Reason]:
     spans = [span for finding in case.answer.findings for span in case.spans(finding)]
     if spans and all(
         values.stands_whole(claim[0].lower(), span.statement.lower())  # a word of what is raised there
-        or (claim[0].lower().startswith("catch") and _CLASS.match(span.quote))
+        or (claim[0].lower().startswith("catch") and _has_known_ancestors(span.quote, case.task.text))
         for span in spans
     ):
         return []
@@ -327,6 +364,33 @@ def absence_is_not_pointed_at(case: Case) -> list[Reason]:
             span=claim[0],
         )
     ]
+
+
+def _has_known_ancestors(quote: str, task: str) -> bool:
+    """Does a class derive from errors of Python alone, none of which is what a claim says to catch it?
+
+    Of any other base nobody knows here what it derives from in its turn.
+    """
+    statement = _CLASS.match(quote)
+    if statement is None:
+        return False
+    bases = [base.strip().rpartition(".")[2] for base in quote[statement.end() :].partition(")")[0].split(",")]
+    return all(base in _ROOTS and values.caught(task) not in _ROOTS[base] for base in bases)
+
+
+def _is_spelling(one: values.Value, other: values.Value) -> bool:
+    """Do two words differ in their signs alone: `utf-8` and `UTF8`?"""
+    return _letters(one) == _letters(other)
+
+
+def _is_short_for(one: values.Value, other: values.Value) -> bool:
+    """May two words of different shapes be names of the same: `postgres` and `PostgreSQL`, an address and its name?"""
+    first, second = sorted((_letters(one), _letters(other)), key=len)
+    return second.startswith(first) or any(map(str.isalpha, first)) is not any(map(str.isalpha, second))
+
+
+def _letters(value: values.Value) -> str:
+    return re.sub(r"[\W_]", "", value.text.lower())
 
 
 def _is_own_word(found: values.Value, task: str, *, is_error: bool) -> bool:

@@ -29,6 +29,7 @@ _DERIVED = re.compile(r"\b(?:deriv(?:es?|ed)|subclass(?:es)?|inherits?|base clas
 _OPEN = re.compile(r"\w(?::\s*[^=,()]{1,80}\s)?=\s?None\s*[,)]")
 _RAISED = re.compile(r"\s*raise\s+(?:\w+\.)*(?P<name>\w+)")
 _CLASS = re.compile(r"\s*class\s+(?P<name>\w+)\s*\(")
+_CATCHES = re.compile(r"\b(?:catch(?:es|ing)?|caught|handl(?:es?|ing)|except (?:clause|block)s?)\b", re.IGNORECASE)
 # Arguments by which a call says a value, of what stands elsewhere.
 _OF_THE_CALL = frozenset(["const", "default", "factory", "type", "value", "version"])
 # Parts of a name that turn its switch round.
@@ -242,6 +243,15 @@ def class_is_the_named(case: Case) -> list[Reason]:
         subjects = [name for name in case.named if name.kind == "word" and not name.same(expected)]
         for span in case.spans(finding):
             statement = _CLASS.match(span.quote)
+            if statement is not None and _CATCHES.search(case.task.text) and values.caught(case.task.text) is None:
+                reasons.append(
+                    Reason(
+                        rule="binding.other_class",
+                        message="which of the two errors is caught with the other is not read out of this claim",
+                        span=span.quote,
+                    )
+                )
+                continue
             if statement is not None and values.parse(finding.found).same(values.word(statement["name"])):
                 reasons.append(
                     Reason(

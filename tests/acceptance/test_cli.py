@@ -246,6 +246,7 @@ def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_pa
         "corpus diff": (elsewhere, ["corpus", "diff", "current", "current"]),
         "corpus compact": (elsewhere, ["corpus", "compact"]),
         "corpus stats": (stack.env, ["corpus", "stats"]),
+        "corpus admit": (stack.env, ["corpus", "admit", "--dry-run"]),
         "corpus search": (stack.env, ["corpus", "search", CLAIM]),
         "gate audit": (stack.env, ["gate", "audit", "--all"]),
         "gate explain": (stack.env, ["gate", "explain", run["run_id"]]),

@@ -65,6 +65,7 @@ def test_reconciling_twice_and_at_once_runs_nothing_twice(data_dir: Path, broker
             "dead": 0,
             "missing": 40,
             "enqueued": 0,
+            "paused": False,
         }
         command = [REPLAY, "batch", "reconcile", "--all", "--json"]
         racing = [subprocess.Popen(command, env=stack.env, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(3)]
@@ -108,7 +109,7 @@ def test_the_scheduler_brings_back_what_a_broker_lost(data_dir: Path, broker_url
         ended = stack.wait_until_ended(60)
         assert Counter(ended).most_common(1)[0][1] == 1
         assert scheduler.stop() == 0, scheduler.output
-        assert "enqueued again" in scheduler.output
+        assert "not in the broker; they are enqueued" in scheduler.output
 
 
 def _roles(stack: Stack) -> Counter[str]:

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from broker import cancelled, dead, queues, starts
+from broker.answers import Answers
 from broker.claims import Claims, claim_key, index_key
 from broker.envelope import opened
 from broker.hand_back import HandBack, Patience
@@ -21,8 +22,9 @@ from replay.errors import ModelUnavailable
 from replay.models.breaker import EndpointPaused
 from replay.pipeline import Engine
 from replay.prompting import PromptLimits
+from replay.settings import Settings
 from replay.topology import Queue
-from tests.factories import make_bundle, make_generation, make_task
+from tests.factories import UNSURE, make_bundle, make_generation, make_task
 from tests.processes import stream_records
 from workers import handlers
 from workers.handlers import Desk, Lane
@@ -266,3 +268,45 @@ def test_a_lease_is_renewed_while_the_attempt_runs(valkey: redis.Redis) -> None:
     assert renewed.is_set()
     assert len(scene.evidence()) == 1
     assert [thread.name for thread in threading.enumerate() if thread.name == "lease"] == []
+
+
+def _with_memory(valkey: redis.Redis, script: Callable[[], Generation]) -> Scene:
+    scene = Scene(valkey, script)
+    settings = Settings(base_url="http://127.0.0.1", local_model="scripted", escalation_model="scripted")
+    engine = dataclasses.replace(scene.desk.engine, memory=Answers(valkey, settings))
+    scene.desk = dataclasses.replace(scene.desk, engine=engine)
+    return scene
+
+
+def test_the_same_question_is_answered_from_memory_on_both_lanes(valkey: redis.Redis) -> None:
+    """Four attempts in evidence, each of them whole; the model was asked for two."""
+    scene = _with_memory(valkey, lambda: make_generation(UNSURE))
+    for number, name in enumerate(("one", "two")):
+        scene.handle(handlers.LOCAL, make_task(custom_id=name).wire(), tag=f"local{number}")
+        item = valkey.rpop(Queue.ESCALATION)
+        assert isinstance(item, bytes)
+        scene.handle(handlers.ESCALATION, opened(item, Queue.ESCALATION).payload, tag=f"large{number}")
+    first, second, third, fourth = (record["attempt"] for record in scene.evidence())
+    assert scene.engine.generations == 2
+    assert [attempt.get("reused", {}).get("attempt_id") for attempt in (first, second, third, fourth)] == [
+        None,
+        None,
+        first["attempt_id"],
+        second["attempt_id"],
+    ]
+    assert third["verdict"] == first["verdict"]
+    assert _nothing_is_left(scene)
+
+
+def test_an_attempt_that_was_not_committed_is_not_remembered(valkey: redis.Redis) -> None:
+    """What others would name as their source must be in evidence."""
+
+    def frozen_meanwhile() -> Generation:
+        valkey.zadd(index_key(Queue.LOCAL), {"tag": 0})
+        assert Claims(valkey).sweep(Queue.LOCAL, 60).leases == 1
+        return make_generation()
+
+    scene = _with_memory(valkey, frozen_meanwhile)
+    scene.handle(handlers.LOCAL, make_task().wire())
+    assert scene.evidence() == []
+    assert valkey.keys("replay.answers:*") == []

@@ -22,6 +22,7 @@ from replay.errors import ModelRefused, ModelUnavailable
 from replay.models.breaker import EndpointPaused, Target
 from replay.models.client import ModelClient
 from replay.models.faults import Refused, Transient
+from replay.models.limits import Limited
 from replay.models.routing import Endpoint
 from replay.settings import Settings
 from replay.topology import Queue
@@ -297,12 +298,14 @@ class Waiting:
         self.claims = Claims(valkey)
         valkey.lpush(QUEUE, b"item")
 
-    def once(self, *, asked_to_wait: bool = False) -> tuple[Turned, int]:
+    def once(self, *, asked_to_wait: bool = False, limited: bool = False) -> tuple[Turned, int]:
         """Take it, begin its attempt, and hand it back."""
         tag = f"tag{self.valkey.incr('tags')}"
         assert self.claims.accept(QUEUE, "me", _claim(self.valkey), tag)
         assert self.claims.begin(QUEUE, tag, "att").starts == 1
         paused = EndpointPaused("gone", target=TARGET.name, asked_to_wait=asked_to_wait)
+        if limited:
+            paused = Limited("out of budget", target=TARGET.name)
         return self.hand_back(QUEUE, tag, "att", paused)
 
 
@@ -335,6 +338,19 @@ def test_time_is_bounded_but_for_what_the_endpoint_asks(valkey: redis.Redis) -> 
     assert waiting.once()[0] is Turned.WAITS
     valkey.hincrbyfloat(starts.key("att"), "handed_since", -3601)
     assert waiting.once(asked_to_wait=True)[0] is Turned.WAITS
+    assert waiting.once()[0] is Turned.ENOUGH
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_what_a_task_was_told_to_wait_is_no_silence(valkey: redis.Redis, limited: bool) -> None:
+    """Two hours of a quota, or of a budget of ours, between two silences of a moment."""
+    waiting, hour = Waiting(valkey, Patience()), 3600
+    assert waiting.once()[0] is Turned.WAITS
+    assert waiting.once(asked_to_wait=True, limited=limited)[0] is Turned.WAITS
+    for field in ("handed_since", "handed_waits"):
+        valkey.hincrbyfloat(starts.key("att"), field, -2 * hour)
+    assert waiting.once()[0] is Turned.WAITS
+    valkey.hincrbyfloat(starts.key("att"), "handed_since", -hour - 1)
     assert waiting.once()[0] is Turned.ENOUGH
 
 

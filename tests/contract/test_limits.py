@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from broker import lanes
+from broker.breaker import SharedBreaker
 from broker.lanes import LaneState
 from broker.limits import bounds, budget, rates
 from broker.limits.admission import SharedLimiter
@@ -29,7 +31,7 @@ from evidence.log import EvidenceLog
 from producer.scheduler import Rounds
 from replay.contracts import Attempt, State, Tier, Timings, Usage
 from replay.errors import ConfigurationError
-from replay.models.breaker import Target
+from replay.models.breaker import EndpointPaused, Target
 from replay.models.faults import Refused, Transient
 from replay.models.limits import Estimate, Limited
 from replay.models.replies import Reply
@@ -259,6 +261,56 @@ def test_money_is_counted_to_the_billionth(client: redis.Redis) -> None:
     _ask(limiter, size=Estimate(100, 328))
 
 
+def test_what_one_model_may_not_spend_a_cheaper_one_may(client: redis.Redis) -> None:
+    """Where neither may be asked, the lane stands, whatever hinders each: else a task would go round without end."""
+    limits: dict[str, Any] = {"fallbacks": "cheap", "prices": "m=10/20, cheap=1/2", "budget_money": 0.001}
+    limiter, cheap = _limiter(client, **limits), Target("cheap", TARGET.endpoint)
+    with pytest.raises(Limited, match=r"the next call may cost 0\.007"):
+        _ask(limiter)
+    assert _seen(client, **limits).status.state is LaneState.OPEN
+    breaker, gone = SharedBreaker(client, failures=1, pause_s=30), Transient("no answer")
+
+    def fails() -> Reply:
+        raise gone
+
+    with pytest.raises(EndpointPaused), limiter.admitted(ESCALATION, cheap, ESTIMATE) as call:
+        breaker.call(cheap, lambda: call.make(fails))
+    assert _seen(client, **limits).status.state is LaneState.BREAKER
+    _ask(limiter, _reply(1, 1), Estimate(1, 1))
+    assert _seen(client, **limits).status.state is LaneState.OPEN
+
+
+def test_who_counts_for_another_period_takes_nothing_away(client: redis.Redis, data_dir: Path) -> None:
+    """A scheduler or a worker whose settings say `day`, beside workers whose budget is in all."""
+    limits: dict[str, Any] = {"budget_calls": 2, "budget_period": "total"}
+    elsewhere = _settings().model_copy(update={"data_dir": data_dir})
+    for _ in range(2):
+        _ask(_limiter(client, **limits))
+        recount(client, elsewhere)
+    with pytest.raises(Limited, match="2 of 2 calls in all"):
+        _ask(_limiter(client, **limits))
+    _ask(_limiter(client))
+    assert _seen(client, **limits).budget.calls.used == 3
+    assert _spent(client)[0] == 3  # today
+    budget.reset(client, ESCALATION)
+    assert _seen(client, **limits).budget.calls.used == 0
+
+
+def test_a_clock_that_is_set_back_over_midnight_makes_no_new_budget(
+    fake: redis.Redis, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    """The day that comes again is counted from the evidence, as after a loss."""
+    clock = Clock(monkeypatch)
+    found = _settings(budget_calls=1).model_copy(update={"data_dir": data_dir})
+    _attempt(found, "one", at=clock.now)
+    clock.now += 86400
+    _ask(_limiter(fake))
+    clock.now -= 86400 - 60
+    assert recount(fake, found)
+    with pytest.raises(Limited):
+        _ask(_limiter(fake, budget_calls=1))
+
+
 def test_a_model_without_a_price_spends_no_money(client: redis.Redis) -> None:
     """Where money is limited, it is not asked: it would spend uncounted. Without that limit it is."""
     limits: dict[str, Any] = {"fallbacks": "unpriced", "prices": "m=1/2"}
@@ -311,7 +363,7 @@ def test_a_reset_counts_from_zero(client: redis.Redis) -> None:
     limiter = _limiter(client, budget_calls=2)
     with limiter.admitted(ESCALATION, TARGET, ESTIMATE) as call:
         _ask(limiter)
-        budget.reset(client, ESCALATION, Period.DAY)
+        budget.reset(client, ESCALATION)
         call.make(_reply)
     assert _seen(client, budget_calls=2).status.state is LaneState.OPEN
     _ask(limiter)
@@ -356,7 +408,7 @@ def test_without_a_broker_only_the_unlimited_is_asked() -> None:
 # --- what a broker has lost -----------------------------------------------------------------------------------------
 
 
-def _attempt(settings: Settings, name: str, tier: Tier = ESCALATION, ms: float = 5.0) -> None:
+def _attempt(settings: Settings, name: str, tier: Tier = ESCALATION, ms: float = 5.0, at: float | None = None) -> None:
     task = make_task(custom_id=name)
     run = end_without_attempt(task, State.ACCEPTED, "", record_id=f"att_{name}")
     usage = Usage(prompt_tokens=600, completion_tokens=40)
@@ -369,7 +421,8 @@ def _attempt(settings: Settings, name: str, tier: Tier = ESCALATION, ms: float =
         timings=Timings(generate_ms=ms),
     )
     with EvidenceLog.of(settings) as log:
-        log.append([run.model_copy(update={"attempt": made}).wire()])
+        when = run.recorded_at if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+        log.append([run.model_copy(update={"attempt": made, "recorded_at": when}).wire()])
 
 
 def test_what_was_spent_is_found_in_the_evidence(client: redis.Redis, data_dir: Path) -> None:
@@ -380,12 +433,12 @@ def test_what_was_spent_is_found_in_the_evidence(client: redis.Redis, data_dir: 
     _attempt(found, "two")
     _attempt(found, "reused", ms=0)
     _attempt(found, "local", Tier.LOCAL)
-    client.delete(budget.key(ESCALATION))  # what a broker without its data has
+    client.delete(*budget.keys(ESCALATION))  # what a broker without its data has
     _ask(SharedLimiter(client, found))
     assert recount(client, found)
     assert not recount(client, found)
     assert list(_spent(client)) == pytest.approx([3, 1380, 2 * 680e-6 + 110e-6])
-    budget.reset(client, ESCALATION, Period.DAY)
+    budget.reset(client, ESCALATION)
     assert not recount(client, found)
     assert _spent(client)[0] == 0
 
@@ -402,8 +455,8 @@ def test_a_reset_stands_over_the_evidence(client: redis.Redis, data_dir: Path) -
     """A count that began while another one was looked up gets nothing of it."""
     found = _settings().model_copy(update={"data_dir": data_dir})
     count = budget.opened(client, ESCALATION, Period.DAY)
-    budget.reset(client, ESCALATION, Period.DAY)
-    assert not budget.add_earlier(client, ESCALATION, count, budget.Spent(5, 5, 5))
+    budget.reset(client, ESCALATION)
+    assert not budget.add_earlier(client, ESCALATION, Period.DAY, count, budget.Spent(5, 5, 5))
     assert _spent(client) == (0, 0, 0)
     assert not recount(client, found)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 
@@ -15,7 +17,7 @@ from producer.submit import submit
 from replay import identity
 from replay.contracts import State, Tier
 from replay.corpus import snapshot
-from replay.errors import BrokerUnavailable, InputError
+from replay.errors import AppendFailed, BrokerUnavailable, InputError
 from replay.settings import Settings
 from replay.topology import CANCELLED, PAUSED, Queue
 from tests.batches import make_lines, make_run, record
@@ -123,6 +125,46 @@ def test_what_the_dashboard_says_to_the_broker_becomes_durable(
     cancelled.cancel(valkey, batch.batch_id)
     rounds.make()
     assert manifest.is_cancelled(settings.batches_dir, batch.batch_id)
+
+
+def test_a_mark_that_the_disk_refuses_stops_no_other_batch(
+    settings: Settings, valkey: redis.Redis, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler goes on with what it can do, and makes the mark when there is room."""
+
+    def full(*_: Any) -> None:
+        raise AppendFailed("no room")
+
+    rounds = Rounds(settings, valkey, UNSIGNED)
+    paused.pause(valkey, batch.batch_id)
+    submit(make_lines(3), settings, source="other.jsonl", client=valkey)
+    valkey.delete(Queue.LOCAL.value)
+    with monkeypatch.context() as patched:
+        patched.setattr(marks, "pause", full)
+        assert rounds.make().enqueued == 3
+    rounds.make()
+    assert marks.is_paused(settings.batches_dir, batch.batch_id)
+
+
+def test_a_pause_in_the_moment_of_a_resumption_is_not_lost(
+    settings: Settings, valkey: redis.Redis, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler makes the end of the first pause durable, and the second one stands from its next round on."""
+    pause.pause(batch.batch_id, settings, valkey)
+    paused.resume(valkey, batch.batch_id)
+    resume = marks.resume
+
+    def paused_again(*place: Any) -> bool:
+        pause.pause(batch.batch_id, settings, valkey, reason="once more")
+        return resume(*place)
+
+    rounds = Rounds(settings, valkey, UNSIGNED)
+    with monkeypatch.context() as patched:
+        patched.setattr(marks, "resume", paused_again)
+        rounds.make()
+    assert paused.is_paused(valkey, batch.batch_id)
+    rounds.make()
+    assert marks.is_paused(settings.batches_dir, batch.batch_id)
 
 
 def test_the_broker_forgets_batches_that_have_ended(settings: Settings, valkey: redis.Redis, batch: Batch) -> None:

@@ -60,6 +60,12 @@ def test_without_a_known_token_there_is_nothing(guarded: Settings, header: dict[
             assert (error["type"], error["param"]) == ("invalid_request_error", None)
             assert TOKEN not in refused.text
             assert refused.headers["www-authenticate"] == "Bearer"
+        for verb, path, what in (
+            ("GET", "/v1/none", {}), ("PUT", "/v1/files", {}), ("POST", "/v1/batches", {"content": b"{"}),
+            ("GET", "/", {}),
+        ):  # fmt: skip
+            refused = api.ask(verb, path, headers={"host": "api.example"} | header, **what)
+            assert refused.status_code == 401, path
         upload = api.ask("POST", "/v1/files", files={"file": b"{}"}, headers={"host": "api.example"} | header)
         assert upload.status_code == 401
         assert list((guarded.data_dir / "api" / "files").iterdir()) == []
@@ -103,6 +109,8 @@ def test_nothing_is_open_to_the_network_without_a_token(data_dir: Path, host: st
         pytest.param({"host": "evil.example"}, 403, id="a name that leads here"),
         pytest.param({"host": "evil.example:8413"}, 403, id="the same with a port"),
         pytest.param({"host": ""}, 403, id="no name"),
+        pytest.param({"host": "[::1"}, 403, id="half a name"),
+        pytest.param({"origin": "http://[here]"}, 403, id="brackets around no address"),
         pytest.param({"origin": "https://evil.example"}, 403, id="a page in a browser"),
         pytest.param({"origin": "null"}, 403, id="a page without origin"),
         pytest.param({"origin": "http://127.0.0.1:8410"}, 200, id="a page of this machine"),

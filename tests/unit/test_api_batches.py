@@ -329,6 +329,11 @@ def test_requests_that_are_no_task_do_not_stop_the_others(api: Api) -> None:
         request_line("picture", messages=[{"role": "user", "content": [{"type": "image_url"}]}]),
         request_line("option", metadata={"retrieval": "perhaps"}),
         request_line("schema", response_format={"type": "json_schema", "json_schema": {}}),
+        # None of these may stop the server at its line: the batch would never end.
+        request_line("count", n=[]),
+        request_line("names", model=["replay"]),
+        request_line("nested", metadata={"tags": "[" * 5000}),
+        request_line("half", metadata={"tags": ["\ud800"]}),
         json.dumps({"custom_id": "body", "method": "POST", "url": "/v1/chat/completions", "body": []}),
         request_line("good"),
     ]
@@ -348,6 +353,10 @@ def test_requests_that_are_no_task_do_not_stop_the_others(api: Api) -> None:
         "picture": (400, "messages[0].content"),
         "option": (400, "metadata.retrieval"),
         "schema": (400, "response_format"),
+        "count": (400, "n"),
+        "names": (404, "model"),
+        "nested": (400, "metadata.tags"),
+        "half": (400, "metadata.tags"),
         "body": (400, "body"),
     }
 
@@ -359,6 +368,10 @@ def test_a_file_of_refusals_completes_without_a_task(api: Api) -> None:
     assert done["request_counts"] == {"total": 1, "completed": 0, "failed": 1}
 
 
+# Python reads it, but not at every depth of the stack.
+DEEP = request_line("a", mine="[]").replace('"[]"', "[" * 120 + "]" * 120).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "code", "line"),
     [
@@ -366,6 +379,7 @@ def test_a_file_of_refusals_completes_without_a_task(api: Api) -> None:
         pytest.param(b"[]", "invalid_json_line", 1, id="no object"),
         pytest.param(b'\n\n"\xff"', "invalid_json_line", 3, id="no UTF-8"),
         pytest.param(b"[" * 100_000, "invalid_json_line", 1, id="deeply nested"),
+        pytest.param(DEEP, "invalid_json_line", 1, id="deeper than is read twice"),
         pytest.param(b'{"custom_id": "a"}', "missing_required_parameter", 1, id="half a request"),
         pytest.param(request_line("a").replace("POST", "GET").encode(), "invalid_method", 1, id="another method"),
         pytest.param(request_line("x" * 257).encode(), "invalid_custom_id", 1, id="a long name"),
@@ -446,6 +460,7 @@ def test_options_travel_in_metadata(api: Api) -> None:
         pytest.param({"output_expires_after": {"anchor": "created_at", "seconds": 1}}, "output_expires_after.seconds",
                      id="a short life"),
         pytest.param({"input_file_id": None}, "input_file_id", id="no file"),
+        pytest.param({"input_file_id": "\ud800"}, "input_file_id", id="half a character of a file"),
         pytest.param({"surprise": 1}, "surprise", id="an unknown field"),
     ],
 )  # fmt: skip

@@ -12,7 +12,9 @@ import pytest
 
 from producer.api import disk, upload
 from producer.api.disk import Files
+from producer.api.rows import FileRow
 from replay.corpus import snapshot
+from replay.errors import AppendFailed
 from replay.settings import Settings
 from tests.api_desk import Api, broken_upload, request_file, request_line
 from tests.factories import make_bundle
@@ -133,6 +135,22 @@ def test_a_client_that_goes_away_leaves_nothing(api: Api) -> None:
     assert api.ask("GET", "/v1/files").json()["data"] == []
 
 
+def test_a_client_that_does_not_end_is_stopped(api: Api) -> None:
+    """What follows the end of a form has no announced length and no end; it is not read for ever."""
+    sent = 0
+
+    async def endless() -> Any:
+        nonlocal sent
+        yield form()
+        while sent < 100 * LIMIT:
+            sent += LIMIT
+            yield b"x" * LIMIT
+
+    assert api.ask("POST", "/v1/files", content=endless(), headers=FORM).status_code == 413
+    assert sent < 100 * LIMIT
+    assert kept(api) == []
+
+
 def test_a_client_that_falls_silent_is_sent_away(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upload of which no byte comes does not hold its file for ever."""
     monkeypatch.setattr(upload, "_PATIENCE_S", 0.01)
@@ -157,6 +175,18 @@ def test_a_full_disk_is_told_and_leaves_nothing(api: Api, monkeypatch: pytest.Mo
         patched.setattr(disk.os, call, full)
         answer = api.upload(b"{}")
     assert (answer.status_code, answer.json()["error"]["type"]) == (507, "server_error")
+    assert kept(api) == []
+
+
+def test_a_file_that_could_not_be_noted_is_not_kept(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database took no more: 507, and the file that nobody was told of does not fill the disk further."""
+
+    def full(_: FileRow) -> None:
+        raise AppendFailed("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(api.desk.store, "add_file", full)
+        assert api.upload(b"{}").status_code == 507
     assert kept(api) == []
 
 

@@ -32,6 +32,23 @@ def test_what_gzip_packed_is_read_whatever_it_is_called(tmp_path: Path, suffix: 
     assert (lines.good, lines.bad, lines.errors_file) == (4, 0, None)
 
 
+def test_half_a_character_is_a_bad_line(tmp_path: Path) -> None:
+    """JSON can say it and UTF-8 cannot: wherever it stands, the line is told and the others run."""
+    file = tmp_path / "tasks.jsonl"
+    fields = ({"task": "\ud800"}, {"task": "x", "tags": ["\ud800"]}, {"task": "x", "custom_id": "\ud800"}, {"\ud800": 1})
+    file.write_text("\n".join(json.dumps(value) for value in (*fields, {"task": "good"})))
+    lines = Lines(file)
+    assert [line.task for line in lines] == ["good"]
+    assert (lines.bad, {error.field for error in lines.first_errors}) == (4, {"task", "tags.0", "custom_id", ""})
+
+
+def test_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `replay submit - <&-` has it."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match="Standard input is closed"):
+        list(Lines(intake.STDIN))
+
+
 @pytest.mark.parametrize("cut", [5, 12, 40, -4])
 def test_a_damaged_packed_file_is_refused(tmp_path: Path, cut: int) -> None:
     """Cut off, or with other bytes in it: nothing of it is submitted."""

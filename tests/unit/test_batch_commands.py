@@ -186,6 +186,31 @@ def test_results_leave_as_files(typed: Typed, batch: Batch, tmp_path: Path) -> N
     assert len(ended.splitlines()) == 4
 
 
+def test_results_that_cannot_be_written_say_so(typed: Typed, batch: Batch, tmp_path: Path) -> None:
+    """A folder is no file, and one name for two files would leave only the second; nothing is written."""
+    for target in (tmp_path, Path(".")):
+        code, _, told = typed("batch", "results", batch.batch_id, "-o", target)
+        assert (code, "is a folder" in told) == (2, True)
+    both = tmp_path / "both.jsonl"
+    code, _, told = typed("batch", "results", batch.batch_id, "-o", both, "--errors", both)
+    assert (code, "for both files" in told, both.exists()) == (2, True, False)
+
+
+def test_what_is_no_utf_8_is_written_down_all_the_same(
+    typed: Typed, settings: Settings, valkey: redis.Redis, tmp_path: Path
+) -> None:
+    """In the name of a file, in a tag and in a reason, as a shell may give them."""
+    assert valkey.ping()
+    file = tmp_path / "t\udcff.jsonl"
+    file.write_text('{"task": "Verify it."}')
+    assert typed("submit", file, "--tag", "\udcff", "--no-retrieval")[0] == 0
+    (batch_id,) = manifest.known(settings.batches_dir)
+    found = manifest.load(settings.batches_dir, batch_id)
+    assert (found.source, found.tasks[0].tags) == ("t\ufffd.jsonl", ("\ufffd",))
+    assert typed("batch", "pause", "--reason", "\udcff")[0] == 0
+    assert marks.why_paused(settings.batches_dir, batch_id) == "\ufffd"
+
+
 def test_results_as_parquet(typed: Typed, batch: Batch, tmp_path: Path) -> None:
     """Typed columns, lists as lists."""
     pq = pytest.importorskip("pyarrow.parquet")

@@ -19,6 +19,7 @@ from producer import enqueue, manifest, marks, pause, reconcile
 from producer.enqueue import WhenFull
 from producer.marks import Priority
 from producer.submit import Stage, Step, Submission, submit
+from producer.tasks import lines_of
 from replay.corpus import snapshot
 from replay.errors import BrokerUnavailable, InputError
 from replay.settings import Settings
@@ -98,6 +99,19 @@ def test_who_waits_goes_on_as_soon_as_there_is_room(settings: Settings, client: 
     assert (done.enqueued, done.left) == (count, 0)
     assert [step.stage for step in steps if step.is_full] != []
     assert (steps[-1].stage, steps[-1].done, steps[-1].total) == (Stage.ENQUEUING, count, count)
+
+
+def test_large_tasks_go_in_small_commands(
+    settings: Settings, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded by their bytes, not only by their number; each is enqueued once, in order."""
+    monkeypatch.setattr(enqueue, "CHUNK_BYTES", 1000)
+    steps: list[Step] = []
+    done = submitted(settings, client, 10, on_step=steps.append)
+    one = len(next(lines_of(done.batch.tasks))[1])
+    counts = [step.done for step in steps if step.stage is Stage.ENQUEUING]
+    assert counts == [*range(-(-1000 // one), 10, -(-1000 // one)), 10]
+    assert names(client) == [f"t{number}" for number in range(10)]
 
 
 def test_high_goes_before_what_waits_and_normal_behind(settings: Settings, client: redis.Redis) -> None:

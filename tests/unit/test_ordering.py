@@ -12,7 +12,7 @@ import pytest
 
 from broker import envelope
 from producer.line import TaskLine
-from producer.ordering import arranged, in_task
+from producer.ordering import WINDOW_CHARACTERS, arranged, in_task
 from producer.ordering import ordered as in_order
 from producer.submit import submit
 from replay.contracts import ReplayTask
@@ -95,6 +95,22 @@ def test_long_tasks_end_a_window_early() -> None:
 
     next(iter(_ordered(told(), characters=3000)))
     assert len(taken) == 3
+
+
+@pytest.mark.parametrize("field", ["text", "checklist", "tags"])
+def test_what_is_held_of_a_task_counts_whole(field: str) -> None:
+    """Of a long text only the beginning is read, but all of it is held; so are checklists and tags."""
+    long = "Verify that it is so. " + "x" * 20_000
+    task = make_task(**{field: long if field == "text" else [long]})
+    taken = 0
+
+    def told() -> Iterator[tuple[str, bytes]]:
+        nonlocal taken
+        for taken in range(1, 2000):
+            yield task.run_id, canonical_json(task.wire())
+
+    next(iter(arranged(told())))
+    assert taken == 1 + WINDOW_CHARACTERS // len(canonical_json(task.wire()))
 
 
 def test_a_stream_without_end_is_ordered_as_it_comes() -> None:

@@ -95,6 +95,16 @@ def test_resuming_enqueues_what_is_owed_and_nowhere(settings: Settings, client: 
     assert [message.message_id for message in messages(client, Queue.LOCAL)] == [f"{tasks['t2'].run_id}:local"]
 
 
+def test_a_manifest_that_is_made_anew_counts_what_is_in_evidence(settings: Settings, client: redis.Redis) -> None:
+    """As the hint of a damaged one says: what has ended is done, and not left over."""
+    first = submitted(settings, client)
+    record(settings, make_run(first.batch.tasks[0], State.ACCEPTED))
+    manifest.folder(settings.batches_dir, first.batch_id).rename(settings.data_dir / "moved away")
+    again = submitted(settings, client)
+    assert (again.resumed, again.already_done, again.left) == (False, 1, 0)
+    assert again.enqueued == again.total - 1
+
+
 def test_a_lost_escalation_goes_on_and_does_not_start_anew(settings: Settings, client: redis.Redis) -> None:
     """The order is made again from the local attempt's evidence: the same bundle, the gate's reasons."""
     tasks = by_name(submitted(settings, client).batch)

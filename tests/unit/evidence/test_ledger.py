@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,29 @@ def test_the_second_look_counts_what_is_new(settings: Settings, batch: Batch) ->
             path.unlink()
     record(settings, make_run(tasks["t0"]))
     assert ledger.tally().done == 1
+
+
+def test_what_other_batches_did_is_looked_at_once(
+    settings: Settings, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that stands still does not read again, at each look, all that came since its own last record."""
+    other = manifest.plan(make_lines(5), source="", corpus_version=None, created_at="", nonce="other")
+    reader = EvidenceReader(settings.evidence_log)
+    ledger = BatchLedger(reader, batch.batch_id)
+    ledger.tally()
+    record(settings, *(make_run(task) for task in other.tasks))
+    before = ledger.tally()
+    asked: list[tuple[object, ...]] = []
+    question = reader.question
+
+    def told(sql: str, *values: object) -> list[tuple[Any, ...]]:
+        asked.append(values)
+        return question(sql, *values)
+
+    monkeypatch.setattr(reader, "question", told)
+    assert ledger.tally() == before
+    ((newest,),) = question("SELECT MAX(seq) FROM records")
+    assert asked[1][0] == newest
 
 
 def test_runs_in_whose_place_others_stand_do_not_count(settings: Settings, batch: Batch) -> None:
