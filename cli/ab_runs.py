@@ -13,7 +13,7 @@ from itertools import count
 from pydantic import ValidationError
 
 from evidence.reader import Entry, EvidenceReader
-from evidence.row import REVIEW_SCHEMA
+from evidence.row import ADMISSION_SCHEMA, REVIEW_SCHEMA
 from producer import manifest
 from producer.line import TaskLine
 from producer.results import Result, result_of
@@ -120,8 +120,9 @@ def _look(
     for number in count():
         task = _task(line, arm, identity.digest({**asked, "try": number}))
         question = Question(arm, task, model, engine.gate.version, bundle.corpus_version, prompt.hash)
-        # What a person said of it afterwards makes it no other answer.
-        entries = [entry for entry in reader.run(task.run_id) if entry.record["schema"] != REVIEW_SCHEMA]
+        # What a person said of it afterwards makes it no other answer, nor does its admission to the corpus.
+        said = (REVIEW_SCHEMA, ADMISSION_SCHEMA)
+        entries = [entry for entry in reader.run(task.run_id) if entry.record["schema"] not in said]
         if not entries:
             return question, answer
         if not again and (run := _readable(entries[-1])) is not None and question.is_answered_by(run):

@@ -28,6 +28,7 @@ try:
         metrics,
         models,
         quickstart,
+        report,
         results,
         review,
         run,
@@ -78,6 +79,7 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("run")(run.run)
 app.command("submit")(submit.submit)
 app.command("results")(results.results)
+app.command("report")(report.report)
 app.command("cancel")(cancel.cancel)
 app.command("up")(stack.up)
 app.command("down")(stack.down)

@@ -104,7 +104,9 @@ def submit(
     end = None
     if wait:
         end = wait_for(submission.batch, settings)
-        print_results(submission.batch, settings, "json" if as_json else "table", gold or find_gold(file))
+        # Read anew: runs may have been made again meanwhile.
+        batch = manifest.load(settings.batches_dir, submission.batch_id)
+        print_results(batch, settings, "json" if as_json else "table", gold or find_gold(file))
     elif as_json:
         console.print_json(_as_value(submission, lines))
     else:

@@ -13,6 +13,7 @@ from .format import Line
 
 RUN_SCHEMA = "replay_run.v1"
 REVIEW_SCHEMA = "replay_review.v1"
+ADMISSION_SCHEMA = "replay_admission.v1"
 
 _INT64 = 1 << 63
 

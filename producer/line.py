@@ -13,7 +13,7 @@ from replay.contracts import MAX_TASK_BYTES, Message, NonEmpty, TaskOptions
 MAX_LINE_BYTES = 1024 * 1024
 MAX_CUSTOM_ID = 256
 
-# Constrained at all, so that it is looked at: a text without any is taken as it is, with a half of a character in it too.
+# With a constraint, so that it is looked at: without any a text is taken as it is, half a character in it included.
 Tag = Annotated[str, StringConstraints(min_length=0)]
 CustomId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_CUSTOM_ID)]
 

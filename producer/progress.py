@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import redis
@@ -102,10 +102,16 @@ class Watch:
         self._total = len(batch.tasks)
         # Without the runs in whose place others stand now.
         self._ledger = BatchLedger(reader, batch.batch_id, batch.superseded)
+        self._reader = reader
+        self._batch_id = batch.batch_id
         self._client = client
         self._clock = clock
         self._began = clock()
         self._past: deque[tuple[float, int, int]] = deque()
+
+    def leave_out(self, superseded: Iterable[str]) -> None:
+        """Runs were made again meanwhile: from now on these count no more."""
+        self._ledger = BatchLedger(self._reader, self._batch_id, superseded)
 
     def look(self) -> Progress:
         """Read the ledger and the queues.

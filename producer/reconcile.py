@@ -301,8 +301,14 @@ def wait(
     keyring = Keyring.of(settings)
     told: str | None = None
     reconcile_at = 0.0
+    place = manifest.folder(settings.batches_dir, batch.batch_id)
+    version: int | None = None
     while True:
         began = time.monotonic()
+        # Runs that are made again meanwhile: both ends of a task would count, and the batch never be at its end.
+        if (now := repeats.version(place)) != version:
+            watch.leave_out(repeats.superseded(place))
+            version = now
         progress = watch.look()
         on_progress(progress)
         if progress.finished or ended.is_set():

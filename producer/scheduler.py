@@ -35,7 +35,14 @@ from producer import manifest, marks, reconcile, repeats
 from producer.schedules.firing import Firing
 from producer.turn import turn
 from replay import identity, logs, tracing
-from replay.errors import AppendFailed, BrokerUnavailable, ConfigurationError, EvidenceDamaged, InputError, UnavailableError
+from replay.errors import (
+    AppendFailed,
+    BrokerUnavailable,
+    ConfigurationError,
+    EvidenceDamaged,
+    InputError,
+    UnavailableError,
+)
 from replay.settings import Settings
 from replay.topology import Queue
 

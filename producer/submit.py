@@ -122,6 +122,7 @@ def submit(
     priority: Priority | None = None,
     when_full: WhenFull = WhenFull.LEAVE,
     on_step: OnStep = lambda _: None,
+    on_accepted: Callable[[str], object] = lambda _: None,
 ) -> Submission:
     """Accept tasks and enqueue what of them is owed. The same tasks again are the same batch: it is resumed.
 
@@ -135,6 +136,8 @@ def submit(
         when_full: What to do when the queue holds `submit_max_waiting` messages: by default the rest is left to the
             scheduler, and this returns at once; `WhenFull.WAIT` may take as long as the batch.
         on_step: Told how far it is.
+        on_accepted: Told the batch's id when its manifest is there, before anything is enqueued, and also where the
+            batch was cancelled.
 
     Raises:
         InputError: There is no task, or the batch was cancelled.
@@ -161,6 +164,7 @@ def submit(
             resumed = manifest.exists(settings.batches_dir, batch_id)
             if resumed:
                 batch = manifest.load(settings.batches_dir, batch_id)
+                on_accepted(batch_id)
                 if manifest.is_cancelled(settings.batches_dir, batch_id):
                     raise BatchCancelled(
                         batch_id,
@@ -169,6 +173,7 @@ def submit(
                     )
             else:
                 batch = _accepted(draft, batch_id, source, settings, on_step)
+                on_accepted(batch_id)
             # Enqueuing may take as long as the batch, and the manifest has all of it.
             draft.close()
             if priority is not None:

@@ -369,12 +369,15 @@ class Review(Message):
 
 
 class UtilityCounts(Message):
-    """How runs went that were shown a record, and comparable ones that were not."""
+    """How tasks went that were shown a record, and comparable ones that were not."""
 
     uses: int
     passed: int
     baseline_uses: int
     baseline_passed: int
+    among: Literal["tasks", "families", "all"] = Field(
+        description="What makes them comparable: the same tasks, tasks of the same families, or nothing."
+    )
 
 
 class Admission(Message):

@@ -111,7 +111,7 @@ _RAISES = re.compile(
     r"\b(?:(?P<passive>(?:is|are) raised)|raises?|throws?|fails with|answers with|warns with|issues)\b",
     re.IGNORECASE,
 )
-_CAUGHT = re.compile(r"\bcatch(?:es|ing)? (?:an? )?(?P<name>[A-Z]\w+) also (?:catch(?:es)?|handles?)\b", re.IGNORECASE)
+_CAUGHT = re.compile(r"\b[Cc]atch(?:es|ing)? (?:an? )?(?P<name>[A-Z]\w+) also (?:catch(?:es)?|handles?)\b")
 _ERROR_NAME = re.compile(
     r"(?<![\w.])[A-Z]\w*(?:Error|Exception|Warning|Failure|Timeout|Interrupt|Exit|Invalid\w*|Exists|Denied)\b"
 )

@@ -57,9 +57,7 @@ def make_app(desk: Desk) -> ASGIApp:
     # For the document only: the guard has looked.
     bearer = HTTPBearer(auto_error=False, description="One of REPLAY_API_TOKENS.")
     for part in (files, batches, models):
-        app.include_router(
-            part.router, dependencies=[Depends(bearer)], responses={"4XX": {"model": Refused}}
-        )
+        app.include_router(part.router, dependencies=[Depends(bearer)], responses={"4XX": {"model": Refused}})
     app.add_api_route("/docs", _page, include_in_schema=False, response_class=HTMLResponse)
     app.add_api_route("/healthz", _health, include_in_schema=False, response_class=PlainTextResponse)
     # Around all of it, the answer to a bug of ours included.

@@ -68,7 +68,8 @@ class Files:
 
     def sweep(self, known: Collection[str]) -> int:
         """Remove what a killed server left: parts, and files that nobody was told of. Returns how many."""
-        left = [path for path in self._place.iterdir() if path.name not in known]
+        ours = (path for path in self._place.iterdir() if _ID.fullmatch(path.name.removesuffix(_PART)))
+        left = [path for path in ours if path.name not in known]
         for path in left:
             path.unlink(missing_ok=True)
         return len(left)

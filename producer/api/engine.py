@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -35,7 +35,13 @@ class Counts:
     failed: int
 
 
-def submit(lines: Iterator[TaskLine], settings: Settings, batch_id: str, client: redis.Redis | None) -> str:
+def submit(
+    lines: Iterator[TaskLine],
+    settings: Settings,
+    batch_id: str,
+    client: redis.Redis | None,
+    on_accepted: Callable[[str], object] = lambda _: None,
+) -> str:
     """Accept and enqueue tasks, and return the engine's name for the batch. Done again it goes on where it was.
 
     Args:
@@ -43,11 +49,12 @@ def submit(lines: Iterator[TaskLine], settings: Settings, batch_id: str, client:
         settings: Where broker, corpus, evidence and batches are.
         batch_id: The API's name for the batch: two batches of the same file are two.
         client: The broker; None: the one of the settings.
+        on_accepted: Told that name before anything is enqueued.
 
     Raises:
         ReplayError: As `producer.submit.submit`.
     """
-    return accept(lines, settings, source=SOURCE, nonce=batch_id, client=client).batch_id
+    return accept(lines, settings, source=SOURCE, nonce=batch_id, client=client, on_accepted=on_accepted).batch_id
 
 
 class Ledgers:

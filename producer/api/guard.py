@@ -28,11 +28,11 @@ _ALWAYS = {
 
 
 class Guard:
-    """Middleware around the whole application: before a byte of a body is read. Uploads have their own limit (`upload`).
+    """Middleware around the whole application. Uploads have a limit of their own (`upload`).
 
     Args:
         app: The application.
-        access: Decides who may ask.
+        access: Decides who may ask, before a byte of a body is read.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:

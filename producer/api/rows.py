@@ -36,7 +36,8 @@ class BatchRow:
         total: Requests of the file, known once it is checked.
         refused: Those among them that are no task.
         submitting_at: From here on the queues may hold some of it.
-        replay_batch: The batch of the engine; empty where every request was refused.
+        replay_batch: The batch of the engine, from the moment on at which it is accepted there; empty where every
+            request was refused.
         in_progress_at: It is accepted, whole.
         cancelling_at: Its client wants no more of it.
         finalizing_at: Its answers are being written.

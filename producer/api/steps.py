@@ -96,15 +96,28 @@ class Steps:
         return self._store.note(row.id, unless="cancelling_at", submitting_at=self._store.now()) or True
 
     def _submit(self, row: BatchRow) -> bool:
+        name = row.replay_batch
+
+        def noted(given: str) -> None:
+            nonlocal name
+            name = given
+            self._store.note(row.id, replay_batch=given)
+
         try:
-            name = engine.submit(self._tasks(row), self._settings, row.id, self._client)
+            engine.submit(self._tasks(row), self._settings, row.id, self._client, noted)
         except (InputError, CorpusError, ConfigurationError) as error:
+            # Once it is accepted some of it may have run. So it does not fail: what is in the way is told and waited
+            # for; and where an operator has cancelled it meanwhile, its tasks end so.
+            if name and isinstance(error, InputError):
+                return self._store.note(row.id, in_progress_at=self._store.now())
+            if name:
+                raise
             self._fail(
                 row, [BatchFault(code="server_error", message=f"{error.message} {error.hint}".strip())], row.total
             )
             return False
         # Dies here: submitted again, which adds nothing.
-        return self._store.note(row.id, replay_batch=name, in_progress_at=self._store.now())
+        return self._store.note(row.id, in_progress_at=self._store.now())
 
     def _tasks(self, row: BatchRow) -> Iterator[TaskLine]:
         for request in requests(self._input(row), options_of(row)):

@@ -101,6 +101,26 @@ def pass_is_shown(case: Case) -> list[Reason]:
                 expectation=missing[0],
             )
         )
+    if values.raised(case.task.text) is not None:
+        # And of its condition: "raises KeyError if the key is present", where the line says that it is missing.
+        shown_words = [word.lower() for word in words("\n".join(quoted))]
+        circumstance = case.task.text[len(values.before_message(case.task.text)) :]
+        turned = next(
+            (
+                word
+                for word in map(str.lower, words(circumstance))
+                if word not in shown_words and any(opposite(word, other) for other in shown_words)
+            ),
+            None,
+        )
+        if turned is not None:
+            reasons.append(
+                Reason(
+                    rule="verdict.pass_against_claim",
+                    message=f"passes, but the cited lines say the opposite of {turned!r}",
+                    expectation=turned,
+                )
+            )
     reasons += [
         Reason(rule="verdict.pass_over_failed_check", message="passes over a failed check", span=check.item)
         for check in case.answer.checks
@@ -273,7 +293,8 @@ def relation_is_equality(case: Case) -> list[Reason]:
     if any(value.kind == "none" for value in expected):
         task = _UNSET.sub(" ", task)  # there it is the value
     relation = _RELATION.search(task) or next(
-        (match for match in _HANDLED.finditer(task) if any(values.word(match["name"]).same(one) for one in expected)), None
+        (match for match in _HANDLED.finditer(task) if any(values.word(match["name"]).same(one) for one in expected)),
+        None,
     )
     if case.answer.verdict is Ruling.UNSURE or relation is None or _is_of_the_source(case, task):
         return []
@@ -300,14 +321,14 @@ def _is_of_the_source(case: Case, task: str) -> bool:
         of_value = any(values.occurs(value, " ".join(after[:2])) for value in expected)
         beside = frozenset(map(str.lower, [*before, *after])) - STOP_WORDS
         goes_on = frozenset(map(str.lower, after)) - STOP_WORDS
-        if not any(_says_beside(span.statement, relation[0], beside, goes_on, after if of_value else []) for span in spans):
+        if not any(
+            _says_beside(span.statement, relation[0], beside, goes_on, after if of_value else []) for span in spans
+        ):
             return False
     return not _HANDLED.search(task)
 
 
-def _says_beside(
-    text: str, relation: str, beside: frozenset[str], goes_on: frozenset[str], exactly: list[str]
-) -> bool:
+def _says_beside(text: str, relation: str, beside: frozenset[str], goes_on: frozenset[str], exactly: list[str]) -> bool:
     """Does a text have a relation beside two of these words, and directly before a value where it is said of one?
 
     It goes on with one of the words with which the claim goes on: "not a valid port" is not "a valid port, not a name".
@@ -380,13 +401,15 @@ def _has_known_ancestors(quote: str, task: str) -> bool:
 
 def _is_spelling(one: values.Value, other: values.Value) -> bool:
     """Do two words differ in their signs alone: `utf-8` and `UTF8`?"""
-    return _letters(one) == _letters(other)
+    return _letters(one) == _letters(other) != ""
 
 
-def _is_short_for(one: values.Value, other: values.Value) -> bool:
-    """May two words of different shapes be names of the same: `postgres` and `PostgreSQL`, an address and its name?"""
-    first, second = sorted((_letters(one), _letters(other)), key=len)
-    return second.startswith(first) or any(map(str.isalpha, first)) is not any(map(str.isalpha, second))
+def _is_short_for(expected: values.Value, found: values.Value) -> bool:
+    """May a text be another name of the word that is claimed: `postgres` of `PostgreSQL`, an address of `localhost`?"""
+    claimed, text = _letters(expected), _letters(found)
+    if any(map(str.isalpha, claimed)) and not any(map(str.isalpha, text)):
+        return True
+    return bool(claimed and text) and (claimed.startswith(text) or text.startswith(claimed))
 
 
 def _letters(value: values.Value) -> str:

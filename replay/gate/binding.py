@@ -236,6 +236,8 @@ def _is_left_open(found: str, span: Span, about: Collection[str]) -> bool:
 def class_is_the_named(case: Case) -> list[Reason]:
     """A claim about a class is settled by the statement of that class, and the value is one of its bases."""
     reasons = []
+    asked = case.task.text
+    catches = _CATCHES.search(asked) and not _DERIVED.search(asked) and values.caught(asked) is None
     for finding in case.answer.findings:
         if not finding.found or not finding.expected:
             continue
@@ -243,7 +245,7 @@ def class_is_the_named(case: Case) -> list[Reason]:
         subjects = [name for name in case.named if name.kind == "word" and not name.same(expected)]
         for span in case.spans(finding):
             statement = _CLASS.match(span.quote)
-            if statement is not None and _CATCHES.search(case.task.text) and values.caught(case.task.text) is None:
+            if statement is not None and catches:
                 reasons.append(
                     Reason(
                         rule="binding.other_class",

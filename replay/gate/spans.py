@@ -15,6 +15,7 @@ _LONGEST_NAME = 200
 # Calls whose arguments, on lines of their own, say one thing with the line that opens them.
 _OPENS = re.compile(r"\s*(?:raise\b|@?(?:[\w.]+\s*=\s*)?[\w.]*(?:warn\w*|[Oo]ption|add_argument)\()")
 _LONGEST_STATEMENT = 12
+_LONGEST_OPENING = 200  # characters up to the bracket
 # `celery.beat.Scheduler: Runs tasks …`, the first words of a record without a title.
 _HEAD = re.compile(r"\s*([^\s:][^\n:]{0,118}[^\s:]|[^\s:]):(?=\s)")
 _HEAD_WORDS = 3
@@ -92,7 +93,8 @@ class Span:
 
 
 def _opens(line: str) -> bool:
-    return _OPENS.match(line) is not None and sum(map(line.count, "([{")) > sum(map(line.count, ")]}"))
+    stays_open = sum(map(line.count, "([{")) > sum(map(line.count, ")]}"))
+    return stays_open and _OPENS.match(line[:_LONGEST_OPENING]) is not None
 
 
 def find(record: Record, quote: str) -> int | None:

@@ -40,10 +40,12 @@ _FORMS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
         (r"^\s*class\s+\w+\s*\(", "derive inherit subclass base extend catch"),
         (r"^\s*raise\b", "raise fail answer throw error"),
         (r"\bwarn\w*\(", "warn warning issue deprecate"),
-        (r"[\w.]*(?:[Oo]ption|add_argument)\(", "command line flag"),
+        (r"(?:[Oo]ption|add_argument)\(", "command line flag"),
         (r"\b(?:True|False)\b", "switch turn enable disable"),
     )
 )
+# A line that only opens a table, and its name: `worker=Namespace(`, `'worker': {`.
+_TABLE = re.compile(r"""\s*['"]?(?P<name>[A-Za-z_]\w{0,100})['"]?\s*[=:]\s*[\w.]{0,100}[({\[]\s*$""")
 _TRAILING_DIGITS = re.compile(r"\d+$")
 
 
@@ -101,12 +103,11 @@ def share(subject: dict[str, float], span: Span) -> float:
 def spells(span: Span, name: str) -> bool:
     """Is a name that of the table around a place and what the place gives a value to: `worker_pool` in `worker=…(`?"""
     lowered = name.lower()
-    for given in names_given(span.statement.partition("\n")[0], frozenset()):
-        outer = lowered.removesuffix(f"_{given.lower()}")
-        tables = (name.lower() for line in span.outer for name in names_given(line, frozenset()))
-        if outer != lowered and outer in tables:
-            return True
-    return False
+    table = next((named for line in span.outer if (named := _TABLE.match(line))), None)
+    return table is not None and any(
+        lowered == f"{table['name']}_{given}".lower()
+        for given in names_given(span.statement.partition("\n")[0], frozenset())
+    )
 
 
 def _gives_the_named(span: Span, case: Case) -> bool:

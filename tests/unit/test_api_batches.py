@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from openai.types import Batch, FileObject
@@ -15,11 +15,12 @@ from broker import queues
 from producer import manifest, repeats
 from producer.api import engine, steps, writing
 from producer.api.store import Store
-from replay.contracts import State
+from replay.contracts import Check, ReplayRun, State, Tier
 from replay.corpus import snapshot
 from replay.errors import BrokerUnavailable
 from replay.settings import Settings
 from tests.api_desk import Api, request_file, request_line
+from tests.batches import make_run, record
 from tests.factories import make_bundle
 
 
@@ -201,6 +202,47 @@ def test_without_a_corpus_a_batch_fails_and_says_so(data_dir: Path) -> None:
         assert "replay corpus build" in ended["errors"]["data"][0]["message"]
 
 
+def half_submitted(api: Api, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A batch that the engine has accepted when the broker goes away."""
+    made = api.create([request_line("a"), request_line("b")])
+
+    def gone(*_: Any, **__: Any) -> int:
+        raise BrokerUnavailable("It went away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("producer.submit.enqueue", gone)
+        api.desk.keeper._advance(made["id"])
+    shown = api.batch(made["id"])
+    assert (shown["status"], shown["replay"]["trouble"]) == ("validating", "It went away.")
+    return shown
+
+
+def test_an_accepted_batch_that_an_operator_cancels_ends_with_its_files(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not fail as if nothing of it had run: what has ended before is an answer."""
+    made = half_submitted(api, monkeypatch)
+    manifest.mark_cancelled(api.settings.batches_dir, made["replay"]["batch_id"])
+    assert api.settle(made["id"])["status"] == "in_progress"
+    api.finish(made, {"a": State.ACCEPTED})
+    api.finish(made, {"b": State.CANCELLED}, tier=None)
+    done = api.settle(made["id"])
+    assert (done["status"], list(api.lines(done["output_file_id"]))) == ("completed", ["a"])
+    assert api.lines(done["error_file_id"])["b"]["error"]["code"] == "batch_cancelled"
+
+
+def test_an_accepted_batch_waits_for_what_is_missing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corpus that is away for a while, or a wrong setting, does not end what runs already."""
+    made = half_submitted(api, monkeypatch)
+    away = api.settings.corpus_dir.rename(api.settings.data_dir / "away")
+    api.desk.keeper._advance(made["id"])
+    shown = api.batch(made["id"])
+    assert (shown["status"], "corpus" in shown["replay"]["trouble"]) == ("validating", True)
+    away.rename(api.settings.corpus_dir)
+    assert api.settle(made["id"])["status"] == "in_progress"
+    assert len(queues.look(api.broker).run_ids) == 2
+
+
 # --- crashes ---------------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +342,29 @@ def test_a_rejection_is_an_answer_without_a_verdict(api: Api) -> None:
     assert (content["state"], content["verdict"]) == ("rejected", None)
     assert content["reasons"] == body["replay"]["reasons"] == ["GATE-X: does not hold"]
     assert body["replay"]["ruling"] == "pass"
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_checks_are_those_of_the_answer_that_stands(api: Api, is_answered: bool) -> None:
+    """What the large model says to the checklist; where it says nothing, not what a rejected local answer said."""
+    made = api.create([request_line("a", metadata={"checklist": ["is it so?"]})])
+    going = api.settle(made["id"])
+    (task,) = manifest.load(api.settings.batches_dir, going["replay"]["batch_id"]).tasks
+    local = make_run(task, State.ESCALATED, rules=["GATE-X"])
+    large = make_run(task, State.ACCEPTED if is_answered else State.REJECTED, Tier.ESCALATION)
+    record(api.settings, with_checks(local, "fail"), with_checks(large, "pass" if is_answered else None))
+    line = api.lines(api.settle(made["id"])["output_file_id"])["a"]
+    content = json.loads(line["response"]["body"]["choices"][0]["message"]["content"])
+    assert content["checks"] == ([{"item": "is it so?", "result": "pass"}] if is_answered else [])
+
+
+def with_checks(run: ReplayRun, result: Literal["pass", "fail"] | None) -> ReplayRun:
+    """A run whose answer has one check, or that has no answer."""
+    assert run.attempt is not None
+    assert run.attempt.answer is not None
+    check = None if result is None else Check(item="is it so?", result=result)
+    answer = None if check is None else run.attempt.answer.model_copy(update={"checks": (check,)})
+    return run.model_copy(update={"attempt": run.attempt.model_copy(update={"answer": answer})})
 
 
 def test_a_failed_run_is_an_error_line(api: Api) -> None:

@@ -35,7 +35,12 @@ def test_what_gzip_packed_is_read_whatever_it_is_called(tmp_path: Path, suffix: 
 def test_half_a_character_is_a_bad_line(tmp_path: Path) -> None:
     """JSON can say it and UTF-8 cannot: wherever it stands, the line is told and the others run."""
     file = tmp_path / "tasks.jsonl"
-    fields = ({"task": "\ud800"}, {"task": "x", "tags": ["\ud800"]}, {"task": "x", "custom_id": "\ud800"}, {"\ud800": 1})
+    fields = (
+        {"task": "\ud800"},
+        {"task": "x", "tags": ["\ud800"]},
+        {"task": "x", "custom_id": "\ud800"},
+        {"\ud800": 1},
+    )
     file.write_text("\n".join(json.dumps(value) for value in (*fields, {"task": "good"})))
     lines = Lines(file)
     assert [line.task for line in lines] == ["good"]

@@ -188,7 +188,7 @@ def test_results_leave_as_files(typed: Typed, batch: Batch, tmp_path: Path) -> N
 
 def test_results_that_cannot_be_written_say_so(typed: Typed, batch: Batch, tmp_path: Path) -> None:
     """A folder is no file, and one name for two files would leave only the second; nothing is written."""
-    for target in (tmp_path, Path(".")):
+    for target in (tmp_path, Path()):
         code, _, told = typed("batch", "results", batch.batch_id, "-o", target)
         assert (code, "is a folder" in told) == (2, True)
     both = tmp_path / "both.jsonl"

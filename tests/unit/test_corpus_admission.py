@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli import main
+from cli import history, main
 from evidence.reader import EvidenceReader
 from evidence.verify import verify
 from replay.contracts import (
@@ -34,7 +34,7 @@ from replay.contracts import (
 )
 from replay.corpus import snapshot
 from replay.corpus.admission import ledger
-from replay.corpus.admission.candidates import Candidate, Unfit, candidate
+from replay.corpus.admission.candidates import Basis, Candidate, Unfit, candidate
 from replay.corpus.admission.deciding import decide
 from replay.corpus.admission.decision import Decision, Outcome, Plan, Why
 from replay.corpus.admission.gathering import Gathered
@@ -300,7 +300,7 @@ def test_what_is_barred_never_comes_in_and_goes_if_it_is_there(settings: Setting
 
 def test_how_far_a_record_is_from_the_sources_is_counted_and_bounded(settings: Settings) -> None:
     """Records that people wrote do not count; those from evidence count, shown as example or by their line alone."""
-    first = record_of(a_candidate(run()), gathered().basis(a_candidate(run())))
+    first = record_of(a_candidate(run()), Basis.LOCAL)
     deep = first.model_copy(update={"record_id": "ev_2", "tags": ("depth:2",)})
     ours = Record(record_id="pb", kind=RecordKind.EXEMPLAR, text="Claim: x", tags=("depth:7",), origin="pb.jsonl")
     assert a_candidate(run(shown=[ours])).depth == 1
@@ -335,6 +335,18 @@ def test_a_near_duplicate_is_credited_once(settings: Settings) -> None:
     plan = planned(settings, first, near, again)
     assert sorted(told(plan)) == [("known", "in-corpus"), ("known", "in-corpus"), ("refused", "repeat")]
     assert not plan.changes
+
+
+def test_revising_a_corpus_by_nothing_publishes_nothing(settings: Settings) -> None:
+    """A name that is there, and an id that is not, change nothing either."""
+    publish(settings, planned(settings, run(tier=Tier.ESCALATION)))
+    [made] = snapshot.load(settings.corpus_dir).playbook
+    names = {made.record_id: ["evidence/ev_x"]}
+    first = snapshot.revise([], settings.corpus_dir, credit=names)
+    published = len(snapshot.history(settings.corpus_dir))
+    assert snapshot.revise([], settings.corpus_dir, drop=["ev_none"], credit=names).version == first.version
+    assert snapshot.revise([made], settings.corpus_dir, credit=names).version == first.version
+    assert len(snapshot.history(settings.corpus_dir)) == published
 
 
 def test_a_file_fills_up(settings: Settings) -> None:
@@ -414,7 +426,7 @@ def test_warnings_are_made_where_the_policy_says_so(settings: Settings) -> None:
 
 
 def trials(shown: Record, *, good: int, bad: int, others: int) -> list[ReplayRun]:
-    """Runs that were shown a record and went well or badly, and as good runs without it."""
+    """Runs that were shown a record and went well or badly, and good ones of other tasks without it."""
     claims = [f"Verify that claim number {number} of a task holds." for number in range(good + bad + others)]
     ends = []
     for number, claim in enumerate(claims):
@@ -425,42 +437,71 @@ def trials(shown: Record, *, good: int, bad: int, others: int) -> list[ReplayRun
 
 
 def test_a_record_that_does_harm_is_demoted_and_stays_out(settings: Settings) -> None:
-    """Under the bound and with enough runs; nor does another run with its claim bring it back."""
+    """On enough runs, and hardly by chance; nor does another run with its claim bring it back."""
+    policy = Policy(min_uses=4)
     first = run(tier=Tier.ESCALATION)
     plan = planned(settings, first)
     [made] = plan.add
     publish(settings, plan)
     few = trials(made, good=1, bad=2, others=3)
-    assert ("demoted", "harmful") not in told(planned(settings, first, *few, policy=Policy(min_uses=4)))
-    many = trials(made, good=4, bad=4, others=8)
-    plan = planned(settings, first, *many, policy=Policy(min_uses=4))
+    assert ("demoted", "harmful") not in told(planned(settings, first, *few, policy=policy))
+    by_chance = trials(made, good=3, bad=1, others=8)
+    assert ("demoted", "harmful") not in told(planned(settings, first, *by_chance, policy=policy))
+    plan = planned(settings, first, *trials(made, good=4, bad=4, others=8), policy=policy)
     assert plan.decisions[0].outcome is Outcome.DEMOTED
-    assert plan.decisions[0].utility == UtilityCounts(uses=8, passed=4, baseline_uses=8, baseline_passed=8)
-    assert plan.decisions[0].why == "4 of 8 runs passed with it, 8 of 8 without: -50 points"
+    assert plan.decisions[0].utility == UtilityCounts(
+        uses=8, passed=4, baseline_uses=8, baseline_passed=8, among="families"
+    )
+    assert plan.decisions[0].why == "4 of 8 tasks passed with it, 8 of 8 without: -50 points"
     assert plan.drop == (made.record_id,)
-    entries = list(ledger.entries(plan, gathered(first), Policy(), version="corpus_x", who="me", at=AT))
+    entries = list(ledger.entries(plan, gathered(first), policy, version="corpus_x", who="me", at=AT))
     publish(settings, plan)
     again = run(tier=Tier.ESCALATION, custom_id="again")
     after = planned(settings, first, again, *entries)
     assert told(after) == [("refused", "demoted-before")] * 2
 
 
-def test_utility_compares_within_the_family_of_a_task() -> None:
-    """A record that is shown to hard tasks alone is not their cause; without comparable runs all others count."""
-    shown = record_of(a_candidate(run()), gathered().basis(a_candidate(run())))
-    hard = [
-        run(state=State.REJECTED, custom_id="h1", tags=("family:hard",), shown=[shown]),
-        run(state=State.REJECTED, custom_id="h2", tags=("family:hard",)),
-    ]
+def test_a_record_that_is_shown_to_hard_tasks_is_not_their_cause() -> None:
+    """The same tasks are compared, then their families, and all only where neither tells anything."""
+    shown = record_of(a_candidate(run()), Basis.LOCAL)
+    hard = "Verify that the hardest claim of all holds."
+    with_it = run(hard, state=State.REJECTED, custom_id="h1", tags=("family:hard",), shown=[shown])
+    same = run(hard, state=State.REJECTED, custom_id="h2", tags=("family:hard",))
+    kin = run("Verify another.", state=State.REJECTED, custom_id="h3", tags=("family:hard",))
     easy = [run(custom_id="e1"), run(custom_id="e2")]
-    known = gathered(*hard, *easy)
-    counts = utilities(known.trials, known.reviews)[shown.record_id]
-    assert counts == UtilityCounts(uses=1, passed=0, baseline_uses=1, baseline_passed=0)
-    assert utility(counts) == 0
-    known = gathered(hard[0], *easy)
-    assert utility(utilities(known.trials, known.reviews)[shown.record_id]) == -1
-    known = gathered(*hard, *easy, review(hard[0], "accept"))
-    assert utility(utilities(known.trials, known.reviews)[shown.record_id]) == 1
+
+    def counted(*ends: ReplayRun, said: tuple[Review, ...] = ()) -> tuple[str, float | None]:
+        known = gathered(*ends, *said)
+        counts = utilities(known.trials, known.reviews)[shown.record_id]
+        return counts.among, utility(counts)
+
+    assert counted(with_it, same, kin, *easy) == ("tasks", 0)
+    assert counted(with_it, kin, *easy) == ("families", 0)
+    assert counted(with_it, *easy) == ("all", -1)
+    assert counted(with_it) == ("all", None)
+    assert counted(with_it, same, said=(review(with_it, "accept"),)) == ("tasks", 1)
+
+
+def test_a_record_that_draws_tasks_of_other_kinds_is_demoted(settings: Settings) -> None:
+    """Shown to a quarter of them it was made to be found; its own family may see it as often as it likes."""
+    first = run(tier=Tier.ESCALATION)
+    plan = planned(settings, first)
+    [made] = plan.add
+    publish(settings, plan)
+
+    def tasks(family: str, count: int, seeing: int) -> list[ReplayRun]:
+        return [
+            run(f"Verify {family} {n}.", custom_id=f"{family}{n}", tags=(family,), shown=[made] if n < seeing else [])
+            for n in range(count)
+        ]
+
+    def outcome(*ends: ReplayRun) -> tuple[str, str]:
+        return next(one for one in told(planned(settings, first, *ends)) if one[0] in {"demoted", "known"})
+
+    assert outcome(*tasks("family:other", 40, 10)) == ("demoted", "stray")
+    assert outcome(*tasks("family:other", 40, 9)) == ("known", "in-corpus")
+    assert outcome(*tasks("family:other", 39, 39)) == ("known", "in-corpus")
+    assert outcome(*tasks(FAMILY, 40, 40), *tasks("family:other", 40, 0)) == ("known", "in-corpus")
 
 
 # --- ledger and command ----------------------------------------------------------------------------------------------
@@ -478,9 +519,7 @@ def test_the_ledger_says_each_thing_once(settings: Settings) -> None:
     assert (first.decision, first.reason, first.run_id) == ("admitted", "large-model", end.run_id)
     assert Admission.model_validate(first.wire()) == first
     assert entries(gathered(end, first), planned(settings, end, first)) == []
-    gone = Decision(
-        Outcome.WITHDRAWN, Why.BARRED, "x", a_candidate(end), first.record_id, gathered().basis(a_candidate(end))
-    )
+    gone = Decision(Outcome.WITHDRAWN, Why.BARRED, "x", a_candidate(end), first.record_id, Basis.ESCALATION)
     [second] = entries(gathered(end, first), Plan((gone,)))
     [third] = entries(gathered(end, first, second), plan)
     assert len({first.id, second.id, third.id}) == 3
@@ -534,6 +573,7 @@ def test_the_command_explains_admits_and_admits_nothing_twice(settings: Settings
     assert [one["schema"] for one in entries] == ["replay_run.v1", "replay_admission.v1"]
     assert (entries[1]["corpus_version"], entries[1]["decision"]) == (before[1], "admitted")
     assert verify(settings.evidence_log).ok
+    assert history.find(EvidenceReader(settings.evidence_log), large.run_id) == [large]
 
     after = settings.evidence_log.read_bytes()
     code, printed, _ = typed("--json")

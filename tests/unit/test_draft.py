@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -68,10 +69,15 @@ def test_a_disk_without_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_disk_that_is_full_at_the_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last part is written when the tasks are read again: refused with a hint then, and no error on closing."""
     monkeypatch.setattr(draft, "_IN_MEMORY_BYTES", 1)
-    monkeypatch.setattr(draft.tempfile, "TemporaryFile", lambda **_: Path("/dev/full").open("r+b", buffering=1 << 20))
-    with Draft(tmp_path) as made, pytest.raises(AppendFailed, match=r"cannot be kept in .*No space left") as refused:
+
+    def full(**_: object) -> IO[bytes]:
+        return Path("/dev/full").open("r+b", buffering=1 << 20)
+
+    monkeypatch.setattr("producer.draft.tempfile.TemporaryFile", full)
+    with Draft(tmp_path) as made:
         made.add(lines()[0])
-        made.batch_id()
+        with pytest.raises(AppendFailed, match=r"cannot be kept in .*No space left") as refused:
+            made.batch_id()
     assert "nothing was accepted" in refused.value.hint
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from replay.answers import schema
 from replay.contracts import Answer, Check, Cite, Finding, Ruling
 from replay.gate import judge, judge_answer
 from replay.gate.blocking import blocking
 from replay.gate.places import places
 from replay.gate.reading import read
-from tests.factories import SOURCE, make_bundle, make_generation, make_task
+from tests.factories import SOURCE, make_bundle, make_generation, make_reply, make_task
 
 # Text that means something to some rule, and text that means nothing to anyone.
 _PIECES = st.sampled_from(
@@ -85,6 +88,73 @@ def test_no_stored_answer_makes_the_gate_raise(answer: Answer, task: str, source
 def test_no_reply_makes_the_gate_raise(content: str) -> None:
     """Whatever bytes a model sends."""
     assert not judge(make_task(), make_bundle(), make_generation(content or "x"))[1].accepted
+
+
+# What statements over several lines, classes of errors and tables of settings begin with.
+_LINES = st.lists(
+    st.sampled_from(
+        [
+            "raise ValueError(",
+            "warnings.warn('gone', DeprecationWarning,",
+            "class A(B, ValueError):",
+            "def f(a=None, *, b='x'):",
+            "worker=Namespace(",
+            "    pool=Option('solo', type=",
+            "name = 'a text'",
+            "name = ''",
+            "not a_b",
+            ")",
+            "",
+            "    ",
+        ]
+    )
+    | st.builds(lambda indent, text: " " * indent + text.replace("\n", " "), st.integers(0, 8), TEXT),
+    min_size=1,
+    max_size=8,
+).map("\n".join)
+_CLAIMS = st.lists(
+    st.sampled_from(
+        [
+            "raises ",
+            "ValueError: ",
+            "catches A also catches B ",
+            "not set ",
+            "a_b ",
+            "worker_pool ",
+            "is 'x' ",
+            "ignores ",
+        ]
+    )
+    | _PIECES,
+    max_size=8,
+).map("".join)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(task=_CLAIMS, source=_LINES)
+def test_no_choice_that_is_offered_makes_the_gate_raise(task: str, source: str) -> None:
+    """Whatever stands in the lines: each value that a model may point at is judged, twice alike."""
+    case = make_task(f"Verify that {task}"), make_bundle(f"class A(B):\n{source}")
+    for choice in schema(*case)["properties"]["findings"]["items"]["anyOf"][:-1]:
+        given = choice["properties"]
+        for found, expected in product(given["found"]["enum"], given["expected"]["enum"]):
+            reply = make_generation(make_reply(given["line"]["const"], found, expected))
+            assert judge(*case, reply) == judge(*case, reply)
+
+
+@pytest.mark.parametrize(
+    "piece", ["_", "a.b", "self.", "warn", "environ", "a: ", "x(", "Option(", "catches A also ", '"']
+)
+def test_a_line_four_times_as_long_is_no_sixteen_times_the_work(piece: str) -> None:
+    """No line of a source makes a rule search from each of its characters to its end."""
+
+    def seconds(size: int) -> float:
+        case = make_task(), make_bundle(f"class Channel:\n    visibility_timeout = 60 {piece * (size // len(piece))}\n")
+        began = time.process_time()
+        judge(*case, make_generation(make_reply("L2", "60", "1 hour")))
+        return time.process_time() - began
+
+    assert seconds(24_000) <= 10 * max(seconds(6_000), 0.1)
 
 
 def test_a_megabyte_is_refused_by_its_length() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import fakeredis
 import pytest
@@ -101,12 +101,14 @@ def test_long_tasks_end_a_window_early() -> None:
 def test_what_is_held_of_a_task_counts_whole(field: str) -> None:
     """Of a long text only the beginning is read, but all of it is held; so are checklists and tags."""
     long = "Verify that it is so. " + "x" * 20_000
-    task = make_task(**{field: long if field == "text" else [long]})
+    fields: dict[str, Any] = {field: long if field == "text" else [long]}
+    task = make_task(**fields)
     taken = 0
 
     def told() -> Iterator[tuple[str, bytes]]:
         nonlocal taken
-        for taken in range(1, 2000):
+        while taken < 2000:
+            taken += 1
             yield task.run_id, canonical_json(task.wire())
 
     next(iter(arranged(told())))

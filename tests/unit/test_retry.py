@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from evidence.reader import EvidenceReader
 from producer import manifest, marks, repeats
 from producer.cancel import cancel
 from producer.manifest import Batch
+from producer.progress import Progress
 from producer.progress import snapshot as look
+from producer.reconcile import wait
 from producer.results import results
 from producer.retry import Retried, retry
 from producer.submit import submit
@@ -66,6 +69,24 @@ def test_failed_runs_are_made_again_once(settings: Settings, client: redis.Redis
     assert (seen.done, seen.failed, seen.queued, seen.prompt_tokens) == (2, 0, 2, 200)
     record(settings, make_run(again.tasks[1]))
     assert [row.state for row in results(again, reader)] == ["accepted", "accepted", "rejected", "waiting"]
+
+
+def test_who_waits_sees_what_is_made_again(settings: Settings, client: redis.Redis, batch: Batch) -> None:
+    """The second end of a task counts in the place of the first one, and the waiting ends."""
+    stop = threading.Event()
+    seen: list[int] = []
+
+    def on_progress(progress: Progress) -> None:
+        seen.append(progress.done)
+        if len(seen) == 1:
+            retry(batch.batch_id, settings, client, UNSIGNED)
+            now = manifest.load(settings.batches_dir, batch.batch_id).tasks
+            record(settings, make_run(now[1]), make_run(now[3]))
+        elif len(seen) == 3:
+            stop.set()
+
+    end = wait(batch, settings, client, on_progress=on_progress, stop=stop, poll_s=0)
+    assert (seen, end.failed, end.finished) == ([3, 4], 0, True)
 
 
 def test_what_fails_again_is_retried_again(settings: Settings, client: redis.Redis, batch: Batch) -> None:

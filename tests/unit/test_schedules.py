@@ -259,7 +259,8 @@ def test_a_damaged_entry_is_named_and_the_others_fire(house: House, caplog: pyte
     ):
         (folder / f"{name}.json").write_text(json.dumps(whole | change))
     house.clock.later(hours=1)
-    assert [house.fire() for _ in range(2)] == [1, 0]
+    firing = house.firing()
+    assert [firing.fire() for _ in range(2)] == [1, 0]
     told = [line for line in caplog.messages if "is no schedule" in line or "holds the schedule" in line]
     assert len(told) == 5
     assert all(any(f"{name}.json" in line for line in told) for name in ("half", "strange", "cron", "other", "zone"))

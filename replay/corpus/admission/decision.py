@@ -48,6 +48,7 @@ class Why(StrEnum):
     REPEAT = "repeat"
     FILE_IS_FULL = "file-is-full"
     HARMFUL = "harmful"
+    STRAY = "stray"
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ class Policy:
             merely cites the same line confirms nothing.
         barred_similarity: The least Jaccard similarity of tokens at which a claim counts as one of the barred texts.
         least_utility: Pass rate with a record, minus that without it, below which it is demoted.
-        min_uses: How many runs must have been shown a record, and as many comparable ones not, until its utility
+        min_uses: How many tasks must have been shown a record, and as many comparable ones not, until its utility
             counts.
+        stray_share: Of the tasks of other families than its own, the share from which on a record that is shown to them
+            is demoted; it counts from 40 such tasks on.
         warnings: May what the large model failed at become a warning? Off, since a warning shows a small model a claim
             without its answer.
     """
@@ -29,7 +31,8 @@ class Policy:
     confirming_closeness: float = 0.25
     barred_similarity: float = 0.6
     least_utility: float = -0.1
-    min_uses: int = 12
+    min_uses: int = 6
+    stray_share: float = 0.25
     warnings: bool = False
 
     def __post_init__(self) -> None:
@@ -42,7 +45,12 @@ class Policy:
         for name, least in (("max_depth", 1), ("per_file", 1), ("min_uses", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name.replace('_', '-')} must be {least} or more", hint=where)
-        for name, least in (("confirming_closeness", 0), ("barred_similarity", 0), ("least_utility", -1)):
+        for name, least in (
+            ("confirming_closeness", 0),
+            ("barred_similarity", 0),
+            ("stray_share", 0),
+            ("least_utility", -1),
+        ):
             if not least <= getattr(self, name) <= 1:
                 raise InputError(f"{name.replace('_', '-')} must be from {least} to 1", hint=where)
 

@@ -13,8 +13,10 @@ from replay.corpus.admission.gathering import Gathered
 from replay.corpus.admission.guard import Barred
 from replay.corpus.admission.policy import Policy
 from replay.corpus.admission.records import Said, basis_of, fields, said_by
-from replay.corpus.admission.utility import utility
+from replay.corpus.admission.utility import Strays, does_harm, family_of, strays, utility
 from replay.corpus.group import Group
+
+_MANY = 40  # tasks
 
 
 @dataclass(frozen=True)
@@ -69,25 +71,28 @@ def leaving(
     known: Gathered, held: Standing, worth: Mapping[str, UtilityCounts], policy: Policy, barred: Barred
 ) -> Iterator[Decision]:
     """The admitted records that must go in any case: a person says so, they are barred, or they do harm."""
+    drawn = strays(known.trials, {key: family_of(record.tags) for key, record in held.admitted.items()})
     for record in held.admitted.values():
         found = behind(record, known)
         counts = worth.get(record.record_id)
-        value = utility(counts) if counts is not None else None
         if known.rejected(found):
             yield _goes(record, found, Outcome.WITHDRAWN, Why.REVIEWED_AWAY, "a person says that it does not stand")
         elif why := barred.bars(found.claim, found.task_hash):
             yield _goes(record, found, Outcome.WITHDRAWN, Why.BARRED, why)
-        elif (
-            counts is not None
-            and value is not None
-            and min(counts.uses, counts.baseline_uses) >= policy.min_uses
-            and value < policy.least_utility
-        ):
+        elif (reach := drawn.get(record.record_id)) is not None and _strays(reach, policy):
+            why = f"{reach.shown} of {reach.of} tasks of other families were shown it"
+            yield _goes(record, found, Outcome.DEMOTED, Why.STRAY, why)
+        elif counts is not None and does_harm(counts, policy):
             why = (
-                f"{counts.passed} of {counts.uses} runs passed with it, {counts.baseline_passed} of "
-                f"{counts.baseline_uses} without: {100 * value:+.0f} points"
+                f"{counts.passed} of {counts.uses} tasks passed with it, {counts.baseline_passed} of "
+                f"{counts.baseline_uses} without: {100 * (utility(counts) or 0):+.0f} points"
             )
             yield Decision(Outcome.DEMOTED, Why.HARMFUL, why, found, record.record_id, basis_of(record), utility=counts)
+
+
+def _strays(reach: Strays, policy: Policy) -> bool:
+    """Is a record shown so widely that it is likely to be made for it?"""
+    return reach.of >= _MANY and reach.shown >= policy.stray_share * reach.of
 
 
 def contradicted(record: Record, known: Gathered, by: str) -> Decision:
