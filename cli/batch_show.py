@@ -34,7 +34,10 @@ def show(
     settings = Settings()
     batch_id = manifest.find_id(settings.batches_dir, batch)
     found = overview(batch_id, settings, newest=None if all_reasons else REASONS_OF)
-    again = repeats.read(manifest.folder(settings.batches_dir, batch_id)) if found.repeated else ()
+    again = [
+        {"run_id": repeat.run_id, "new_run_id": repeat.task.run_id, "letter_id": repeat.letter_id}
+        for repeat in repeats.each(manifest.folder(settings.batches_dir, batch_id))
+    ]
     value: dict[str, Any] = {
         "batch_id": batch_id,
         "created_at": found.header.created_at,
@@ -53,10 +56,7 @@ def show(
         "reasons": found.reasons,
         "reasons_of": found.reasons_of,
         "rejections": found.rejections,
-        "repeats": [
-            {"run_id": repeat.run_id, "new_run_id": repeat.task.run_id, "letter_id": repeat.letter_id}
-            for repeat in again
-        ],
+        "repeats": again,
     }
     if as_json:
         console.print_json(value)
@@ -70,7 +70,7 @@ def show(
         _line("paused", found.paused or "yes")
     _print_numbers(found)
     for repeat in again[:_SHOWN]:
-        _line("made again", f"{repeat.run_id} as {repeat.task.run_id}")
+        _line("made again", f"{repeat['run_id']} as {repeat['new_run_id']}")
     if len(again) > _SHOWN:
         _line("made again", f"and {len(again) - _SHOWN:,} more; --json has all of them")
 

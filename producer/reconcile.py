@@ -343,7 +343,7 @@ def hindrance(progress: Progress, client: redis.Redis) -> str | None:
     if not progress.broker_answers:
         return "the broker does not answer; `replay up` starts it"
     try:
-        roles = {worker.role for worker in heartbeat.alive(client)}
+        roles = {role for worker in heartbeat.alive(client) for role in worker.role.split("+")}
     except RedisError:
         return "the broker does not answer; `replay up` starts it"
     needed = ["writer"]

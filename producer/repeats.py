@@ -41,10 +41,11 @@ def read(folder: Path) -> tuple[Repeat, ...]:
     Raises:
         EvidenceDamaged: The file is not what was written.
     """
-    return tuple(_each(folder))
+    return tuple(each(folder))
 
 
-def _each(folder: Path) -> Iterator[Repeat]:
+def each(folder: Path) -> Iterator[Repeat]:
+    """As `read`, one after the other: a batch may have many, each with its task."""
     path = folder / FILE
     try:
         with path.open("rb") as file:
@@ -71,7 +72,7 @@ def superseded(folder: Path) -> tuple[str, ...]:
     Raises:
         EvidenceDamaged: The file is not what was written.
     """
-    return tuple(repeat.run_id for repeat in _each(folder))
+    return tuple(repeat.run_id for repeat in each(folder))
 
 
 def version(folder: Path) -> int:
@@ -105,7 +106,7 @@ def add_all(folder: Path, repeats: Iterable[Repeat]) -> int:
     count = 0
     try:
         with temporary.open("wb", buffering=1 << 20) as file:
-            for kept in _each(folder):
+            for kept in each(folder):
                 file.write(identity.canonical_json(kept.wire()) + b"\n")
             for repeat in repeats:
                 count += 1

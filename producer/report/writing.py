@@ -1,8 +1,8 @@
 """A report as Markdown, or as one HTML file without a script that needs nothing else; piece by piece.
 
 Tasks, models and files are foreign: nothing of theirs is anything but text. In HTML the templates escape it, and a
-policy in the file forbids scripts besides. In Markdown each value is escaped unless a filter of ours has made it, and longer
-texts stand in code spans, where nothing means anything. In both what would not be seen is spelt out.
+policy in the file forbids scripts besides. In Markdown each value is escaped unless a filter of ours has made it, and
+longer texts stand in code spans, where nothing means anything. In both what would not be seen is spelt out.
 """
 
 from __future__ import annotations

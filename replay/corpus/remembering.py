@@ -16,7 +16,7 @@ from typing import NamedTuple
 from replay import values
 from replay.contracts import Hit, Record, RecordKind
 from replay.corpus.group import Group
-from replay.corpus.lines import ScoredLine
+from replay.corpus.lines import MAX_LINE_CHARS, ScoredLine
 from replay.corpus.tokens import query_tokens, tokens
 
 REMEMBERED = "remembered.v1"
@@ -79,12 +79,17 @@ def remembered(text: str, playbook: Iterable[Hit], sources: Group) -> list[tuple
         record = sources.find(known.source)
         offset = known.line_no - (record.first_line or 1) if record else -1
         lines = record.text.split("\n") if record else []
-        if record is None or not 0 <= offset < len(lines) or lines[offset].strip() != known.text:
+        if record is None or not 0 <= offset < len(lines) or not _is_shown_as(lines[offset], known.text):
             continue
         place = (record.record_id, offset)
         if place not in found or found[place][0] < close:
             found[place] = (close, ScoredLine(record, offset, known.text, close))
     return sorted(found.values(), key=lambda one: (-one[0], one[1].record.record_id, one[1].offset))[:MOST]
+
+
+def _is_shown_as(line: str, text: str) -> bool:
+    """Is this how a line is cited: without its indentation, and cut where it is very long?"""
+    return line.strip()[:MAX_LINE_CHARS].rstrip() == text[:MAX_LINE_CHARS].rstrip()
 
 
 def before(

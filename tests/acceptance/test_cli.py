@@ -32,7 +32,7 @@ pytestmark = pytest.mark.acceptance
 # They run until they are told to stop, or show people what they do.
 FOREGROUND = {"quickstart", "worker", "dashboard", "api", "broker serve", "models serve"}
 # What they print is for programs whatever they are told.
-PLAIN = {"batch results", "evidence export", "evidence prove", "gate cases"}
+PLAIN = {"batch results", "evidence export", "evidence prove", "gate cases", "report"}
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +262,13 @@ def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_pa
         "batch list": (stack.env, ["batch", "list"]),
         "batch show": (stack.env, ["batch", "show"]),
         "batch reconcile": (stack.env, ["batch", "reconcile"]),
+        "schedule add": (elsewhere, ["schedule", "add", "nightly", "30 3 * * *", file]),
+        "schedule list": (elsewhere, ["schedule", "list"]),
+        "schedule show": (elsewhere, ["schedule", "show", "nightly"]),
+        "schedule pause": (elsewhere, ["schedule", "pause", "nightly"]),
+        "schedule resume": (elsewhere, ["schedule", "resume", "nightly"]),
+        "schedule next": (elsewhere, ["schedule", "next"]),
+        "schedule remove": (elsewhere, ["schedule", "remove", "nightly"]),
         "dead list": (stack.env, ["dead", "list"]),
         "dead show": (stack.env, ["dead", "show", letter.id]),
         "dead requeue": (stack.env, ["dead", "requeue", letter.id]),

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from cli import history, main
+from cli.corpus_admission import admit_evidence
+from evidence.log import EvidenceLog
 from evidence.reader import EvidenceReader
 from evidence.verify import verify
 from replay.contracts import (
@@ -45,6 +48,7 @@ from replay.corpus.admission.utility import utilities, utility
 from replay.corpus.remembering import Worked, remembered, worked
 from replay.errors import InputError
 from replay.settings import Settings
+from replay.topology import EVIDENCE_STREAM
 from tests.batches import make_run, record
 from tests.factories import make_bundle, make_task
 
@@ -619,3 +623,20 @@ def test_runs_can_be_chosen_and_the_others_still_confirm(settings: Settings, typ
     assert (code, "probe.jsonl:2" in said, "hint:" in said) == (2, True, True)
     assert typed("--all", "--since", "2026-01-01")[0] == 2
     assert typed("--since", "yesterday")[0] == 2
+
+
+def test_where_a_writer_is_at_work_the_decisions_go_through_it(
+    settings: Settings, valkey: redis.Redis, broker_url: str
+) -> None:
+    """To its stream, in their order; the version is published all the same, and not decided again meanwhile."""
+    settings = settings.model_copy(update={"broker_url": broker_url})
+    record(settings, run(tier=Tier.ESCALATION))
+    evidence = EvidenceReader(settings.evidence_log)
+    with EvidenceLog.open(settings.evidence_log):
+        done = admit_evidence(settings, evidence, USUAL, Barred((), 1.0))
+        again = admit_evidence(settings, evidence, USUAL, Barred((), 1.0))
+    assert (done.published, again.published) == (True, False)
+    sent_entries: Any = valkey.xrange(EVIDENCE_STREAM)
+    [(_, entry)] = sent_entries
+    sent = Admission.model_validate_json(entry[b"record"])
+    assert (sent.decision, sent.record_id) == ("admitted", done.plan.add[0].record_id)

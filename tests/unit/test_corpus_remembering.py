@@ -8,6 +8,7 @@ import pytest
 
 from replay.contracts import Record, RecordKind
 from replay.corpus import snapshot
+from replay.corpus.lines import MAX_LINE_CHARS
 from replay.corpus.remembering import CLOSE, REMEMBERED, closeness
 from replay.corpus.retrieval import SnapshotRetriever
 from replay.settings import Settings
@@ -96,3 +97,12 @@ def test_a_claim_is_as_close_to_its_false_telling_as_to_itself() -> None:
     """Values are left out; another subject is not close."""
     assert closeness(CLAIM, CLAIM.replace("30 seconds", "5 minutes")) == 1.0
     assert closeness(CLAIM, "Verify that the retries of the writer are 30.") < CLOSE
+
+
+def test_a_line_that_is_shown_cut_is_remembered(tmp_path: Path) -> None:
+    """Evidence quotes of a very long line its beginning; that is enough to know it again."""
+    long = "reap_after = 30  # " + "seconds " * 60
+    source = SOURCE.model_copy(update={"text": f"class Options:\n    name = 'pool'\n    {long}"})
+    known = exemplar(line=long[:MAX_LINE_CHARS].rstrip())
+    found = SnapshotRetriever(snapshot.write([source, *OTHERS, known], tmp_path), Settings()).retrieve(make_task(CLAIM))
+    assert found.lines[0].record_id == "src_pool"

@@ -119,6 +119,8 @@ def test_missing_workers_are_named(client: redis.Redis) -> None:
     beat(client, "local", "writer")
     assert hindrance(Progress(total=1, queued=1), client) is None
     assert "`replay worker escalation`" in str(hindrance(Progress(total=1, escalated_waiting=1), client))
+    beat(client, "local+escalation")
+    assert hindrance(Progress(total=1, escalated_waiting=1), client) is None
     assert "broker does not answer" in str(hindrance(Progress(total=1, broker_answers=False), client))
 
 

@@ -157,6 +157,10 @@ def test_a_period_takes_what_was_recorded_in_it(settings: Settings) -> None:
     assert (whole.counts.records, whole.still_open) == (7, 1)
     assert dict(whole.counts.by_day)[OTHERS].count == 1
     assert whole.sources[first.batch_id].source == "tasks.jsonl"
+    text = written(whole, Format.MARKDOWN, settings)
+    assert "| batch | source | judged | passed | handed on | escalation rate |\n|---|---|--:|--:|--:|---|\n" in text
+    assert f"| {first.batch_id} | tasks.jsonl | 3 | 2 | 1 | 33.3 % (6.1 to 79.2 %), 1 of 3 |" in text
+    assert "| corpus versions | corpus_1, corpus_test, corpus_2 |" in text
 
 
 def test_against_known_answers(settings: Settings, batch: Batch) -> None:
@@ -275,6 +279,7 @@ def test_no_foreign_text_is_anything_but_text_in_markdown(tmp_path: Path) -> Non
     # Texts between references count as pieces of text; all else is structure.
     good, bad = ([token.type for token in flat if token.type not in {"text", "text_special"}] for flat in found)
     assert bad == good
+    assert good.count("table_open") == 7
     assert {"link_open", "image", "html_inline", "html_block", "s_open", "em_open"}.isdisjoint(bad)
     shown = "\n".join(token.content for token in found[1] if token.type == "code_inline")
     assert "<script>alert(1)</script>" in shown
