@@ -1,7 +1,7 @@
 """Before each request of a model: one script asks the lane's budget and the endpoint's rates, and takes from both.
 
 What is taken is an estimate; another script puts it right when the request has ended. If the process dies in between,
-the estimate stands. A script whose reply is lost with the connection is sent again, and does nothing twice.
+the estimate stands.
 """
 
 from __future__ import annotations
@@ -31,18 +31,13 @@ logger = logging.getLogger(__name__)
 # For so long a lane that has no limits is believed to have none set by command either.
 _FRESH_S = 1.0
 
-# For longer than that nobody tries to send a script again.
-_SENT_AGAIN_S = 60
-
 _NOW = "local t = redis.call('TIME'); local now = t[1] + t[2] / 1000000;"
 _CODE = _NOW + BOUNDS + BUDGET + RATES
 
-# keys: limits, rates, what is spent in a day and in all, this call; args: those of the lane (8), tokens, money.
+# keys: limits, rates, what is spent in a day and in all; args: those of the lane (8), tokens, money.
 _ADMIT = (
     _CODE
     + f"""
-local told = redis.call('LRANGE', KEYS[5], 0, -1)
-if #told > 0 then return told end
 local b, tokens, money = bounds(KEYS[1], ARGV, 1), tonumber(ARGV[9]), tonumber(ARGV[10])
 local count = count_of(b, KEYS[3], KEYS[4])
 roll(count, b.period, now)
@@ -62,21 +57,14 @@ if has_rates(b) then mark(KEYS[2], window(KEYS[2], now), b, tokens, now) end
 if at - now > {PATIENT_S} then return {{'limited', slow}} end
 redis.call('HDEL', count, 'next_tokens:' .. KEYS[2], 'next_money:' .. KEYS[2])
 local today, ever = charge(KEYS[3], 'day', now, tokens, money), charge(KEYS[4], 'total', now, tokens, money)
-local taken = {{'', string.format('%.6f', at - now), second, today, ever}}
-redis.call('RPUSH', KEYS[5], unpack(taken))
-redis.call('EXPIRE', KEYS[5], {_SENT_AGAIN_S})
-return taken"""
+return {{'', string.format('%.6f', at - now), second, today, ever}}"""
 )
 
 # keys as above; args: those of the lane, the estimate, the second, the two counts, and what to add: calls, tokens,
 # money.
 _SETTLE = (
     _CODE
-    + f"""
-if redis.call('LINDEX', KEYS[5], 0) == 'ended' then return end
-redis.call('DEL', KEYS[5])
-redis.call('RPUSH', KEYS[5], 'ended')
-redis.call('EXPIRE', KEYS[5], {_SENT_AGAIN_S})
+    + """
 local b = bounds(KEYS[1], ARGV, 1)
 put_right(KEYS[3], ARGV[11], ARGV[13], ARGV[14], ARGV[15])
 put_right(KEYS[4], ARGV[12], ARGV[13], ARGV[14], ARGV[15])
@@ -131,7 +119,7 @@ class SharedLimiter:
         if self._is_free(tier):
             yield call
             return
-        keys = [bounds.key(tier), rates.key(target.name), *budget.keys(tier), budget.call_key(tier)]
+        keys = [bounds.key(tier), rates.key(target.name), *budget.keys(tier)]
         args = [*self._bounds[tier].args, estimated.tokens]
         taken = self._take(tier, target, keys, [*args, self._cost(target, estimated)])
         try:

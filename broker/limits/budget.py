@@ -7,7 +7,6 @@ whose settings name different periods do not take each other's count away.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
@@ -151,11 +150,6 @@ def key(lane: str, period: Period) -> str:
 def keys(lane: str) -> list[str]:
     """Both, as the scripts have them."""
     return [key(lane, Period.DAY), key(lane, Period.TOTAL)]
-
-
-def call_key(lane: str) -> str:
-    """A list for one call: what its scripts have answered, for a minute."""
-    return f"{_PREFIX}:{lane}:call:{uuid.uuid4().hex}"
 
 
 def limit(client: redis.Redis, lane: str, part: Part, amount: float | None) -> None:

@@ -179,7 +179,8 @@ class Report:
         header: Of the batch, where it is about one that was submitted here.
         marks: What was decided about that batch: cancelled, paused.
         sources: Where the batches in the tables came from, by id.
-        older_batches: Batches that have no line of their own in the table.
+        batches: How many have evidence, as far as they are counted.
+        older_batches: There are more.
         still_open: Runs that wait for the large model.
         without_evidence: Tasks of the batch that have none yet; None where it is about more than a batch.
         cost: Of the large models' tokens; None where one of them has no price.
@@ -192,6 +193,7 @@ class Report:
     header: Header | None
     marks: tuple[str, ...]
     sources: Mapping[str, Header]
+    batches: int
     older_batches: bool
     still_open: int
     without_evidence: int | None

@@ -75,6 +75,7 @@ def report(
         header=header,
         marks=_marks(settings, header) if header is not None else (),
         sources=dict(_sources(settings, shown)),
+        batches=len(shown),
         older_batches=len(batches) > len(shown),
         still_open=still_open,
         without_evidence=without,

@@ -358,25 +358,6 @@ def test_a_request_that_was_not_made_costs_nothing(client: redis.Redis) -> None:
     assert _spent(client)[:2] == (1, 400)
 
 
-def test_a_script_that_is_sent_again_counts_once(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its reply was lost with the connection: neither is the call charged twice, nor what it did not use given back."""
-    limiter = _limiter(client, requests_per_minute=10)
-
-    def twice(script: Callable[..., Any]) -> Callable[..., Any]:
-        def sent(**given: Any) -> Any:
-            script(**given)
-            return script(**given)
-
-        return sent
-
-    for name in ("_admit", "_settle"):
-        monkeypatch.setattr(limiter, name, twice(getattr(limiter, name)))
-    for times in (1, 2):
-        _ask(limiter)
-        assert _spent(client)[:2] == (times, times * 100)
-        assert _seen(client).rates[0].requests.used == times
-
-
 def test_a_reset_counts_from_zero(client: redis.Redis) -> None:
     """What was in work at that moment belongs to the count before, and is not taken off the new one."""
     limiter = _limiter(client, budget_calls=2)

@@ -153,8 +153,11 @@ def test_a_period_takes_what_was_recorded_in_it(settings: Settings) -> None:
     }
     assert [(name, held.count) for name, held in counts.by_batch] == [(first.batch_id, 1), (second.batch_id, 2)]
     assert {name for name, _ in counts.by_corpus} == {"corpus_2", "corpus_test"}
+    third = made(settings, make_lines(1), "c")
+    record(settings, make_run(third.tasks[0], State.FAILED, None, reason="gone"))
     whole = gather(Scope(), settings)
-    assert (whole.counts.records, whole.still_open) == (7, 1)
+    assert (whole.batches, whole.older_batches) == (3, False)
+    assert (whole.counts.records, whole.still_open) == (8, 1)
     assert dict(whole.counts.by_day)[OTHERS].count == 1
     assert whole.sources[first.batch_id].source == "tasks.jsonl"
     text = written(whole, Format.MARKDOWN, settings)
