@@ -29,7 +29,7 @@ quickstart: setup ## Audit a real code base with the embedded broker and models,
 	@$(BIN)/replay quickstart
 
 test: setup ## Run the whole suite (fetches the two models, 1.6 GB, where they are missing)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: setup ## Measure, and write benchmarks/results/latest.json
 	@$(BIN)/python -m benchmarks
