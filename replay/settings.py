@@ -29,8 +29,9 @@ class Settings(BaseSettings):
     )
 
     trace_endpoint: str | None = Field(
-        None, description="OpenTelemetry collector that traces are sent to by OTLP over HTTP, e.g. "
-        "http://localhost:4318; unset: no traces. Needs the extra `otel`."
+        None,
+        description="OpenTelemetry collector that traces are sent to by OTLP over HTTP, e.g. "
+        "http://localhost:4318; unset: no traces. Needs the extra `otel`.",
     )
     trace_share: float = Field(1.0, ge=0, le=1, description="Share of the runs that are traced.")
 
