@@ -44,6 +44,9 @@ PER_OWNER = 3
 
 Part = Literal["work", "kin", "novel"]
 
+_PARTS: tuple[tuple[Part, ...], ...] = (("work", "work", "kin"), ("novel",), ("work", "work"), ("novel",))
+"""What the tellings of a fact are for, of every four facts in turn."""
+
 
 @dataclass(frozen=True)
 class StudyTask:
@@ -105,15 +108,7 @@ def _told(taken: frozenset[tuple[str, str]]) -> Iterator[StudyTask]:
     for number, (fact, places) in enumerate(_facts(taken)):
         others, near = pools[fact.family, fact.owner[0]], scope(fact) in crowded
         first = pick((True, False), subject(fact), "study truth")
-        parts: tuple[Part, ...]
-        match number % 4:
-            case 0:
-                parts = ("work", "work", "kin")
-            case 2:
-                parts = ("work", "work")
-            case _:
-                parts = ("novel",)
-        for telling, part in enumerate(parts, 1):
+        for telling, part in enumerate(_PARTS[number % 4], 1):
             # A fact is told truly and falsely in turn, so that its truth is no hint at another claim about it.
             truly = first if telling % 2 else not first
             said = say(fact, truly=truly, others=others, crowded=near, apart=part != "work", telling=telling)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fakeredis
 import pytest
@@ -240,7 +240,7 @@ def test_entries_are_signed_where_messages_are(
     signed = settings.model_copy(update={"message_key": Settings(message_key="a key that is long enough").message_key})
     done = ProducerActions(signed).pause_lane("local", "", "operator")
     assert done.ok
-    [(_, fields)] = client.xrange("replay.evidence")
+    [(_, fields)] = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange("replay.evidence"))
     assert b"signature" in fields
 
 

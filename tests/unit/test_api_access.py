@@ -32,7 +32,7 @@ def bearer(token: str) -> dict[str, str]:
 def guarded(data_dir: Path) -> Settings:
     """Settings with a token in the environment and one in a file."""
     data_dir.joinpath("tokens").write_text(f"# of the team\n\n{OTHER}\n")
-    return Settings(data_dir=data_dir, api_tokens=f" {TOKEN}, ", api_tokens_file=data_dir / "tokens")  # type: ignore[arg-type]
+    return Settings(data_dir=data_dir, api_tokens=f" {TOKEN}, ", api_tokens_file=data_dir / "tokens")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_each_token_lets_in(guarded: Settings, token: str) -> None:
 def test_tokens_that_are_none_are_refused(data_dir: Path, tokens: str) -> None:
     """Set but empty is a mistake, not an open door; so is one that can be guessed."""
     with pytest.raises(ConfigurationError, match="no token, or one that has fewer than 16"):
-        Access(Settings(data_dir=data_dir, api_tokens=tokens))  # type: ignore[arg-type]
+        Access(Settings(data_dir=data_dir, api_tokens=tokens))
 
 
 def test_a_file_of_tokens_has_to_be_there(data_dir: Path) -> None:

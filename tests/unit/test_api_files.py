@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import tracemalloc
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from producer.api import disk, upload
+from producer.api import upload
 from producer.api.disk import Files
 from producer.api.rows import FileRow
 from replay.corpus import snapshot
@@ -157,7 +158,7 @@ def test_a_client_that_falls_silent_is_sent_away(api: Api, monkeypatch: pytest.M
 
     async def silent() -> Any:
         yield form(end=False)
-        await upload.asyncio.Event().wait()
+        await asyncio.Event().wait()
 
     answer = api.ask("POST", "/v1/files", content=silent(), headers=FORM)
     assert answer.status_code == 408
@@ -172,7 +173,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(api: Api, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(disk.os, call, full)
+        patched.setattr(f"producer.api.disk.os.{call}", full)
         answer = api.upload(b"{}")
     assert (answer.status_code, answer.json()["error"]["type"]) == (507, "server_error")
     assert kept(api) == []

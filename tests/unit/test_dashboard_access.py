@@ -587,7 +587,11 @@ def test_a_socket_is_not_opened(settings: Settings) -> None:
         return {"type": "websocket.connect"}
 
     scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
-    asyncio.run(dashboard(settings)(scope, receive, send))
+
+    async def connect() -> None:
+        await dashboard(settings)(scope, receive, send)
+
+    asyncio.run(connect())
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 

@@ -92,7 +92,7 @@ class House:
 
     def queued(self) -> int:
         """Messages on the local queue."""
-        return int(self.client.llen(Queue.LOCAL.value))  # type: ignore[arg-type]  # not awaited
+        return int(self.client.llen(Queue.LOCAL.value))
 
     def crash_before_noting(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Fire, and die when what was submitted is to be noted."""
