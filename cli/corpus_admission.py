@@ -114,7 +114,8 @@ def gather(evidence: EvidenceReader, chosen: Chosen, watcher: Watcher = UNWATCHE
     """One pass over the evidence."""
 
     def takes(run: ReplayRun) -> bool:
-        return chosen.takes({"batch_id": run.batch_id, "recorded_at": run.recorded_at})
+        tier = run.attempt.tier.value if run.attempt is not None else None
+        return chosen.takes({"batch_id": run.batch_id, "recorded_at": run.recorded_at, "tier": tier})
 
     known = Gathered(takes)
     last = evidence.tail(1)

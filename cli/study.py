@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from cli import study_regate
+from cli import study_loop, study_regate
 
-app = typer.Typer(no_args_is_help=True, help="Studies over the evidence: read-only, repeatable.")
+app = typer.Typer(no_args_is_help=True, help="Studies: what another gate would have said, and what the loop does.")
 
 app.command("regate")(study_regate.regate)
+app.command("loop")(study_loop.loop)

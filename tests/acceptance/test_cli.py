@@ -290,6 +290,8 @@ def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_pa
     # Proofs wait for a checkpoint: tests/unit/test_evidence_commands.py checks them. The last two print JSON lines.
     # A loss has to be there before it is accepted: tests/unit/evidence/test_loss.py.
     aside |= {"evidence accept-loss", "corpus use", "evidence check-proof", "gate check", "study regate"}
+    # A study has a corpus of its own: tests/unit/study/test_loop.py.
+    aside |= {"study loop"}
     assert {*typed, *FOREGROUND, *PLAIN, *aside} == commands().keys()
 
 

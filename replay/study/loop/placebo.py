@@ -2,7 +2,8 @@
 
 Each is a worked example of the same form, true and proved by a line, but of a package that no task is about. The
 passage that it names is not in the corpus, so its line is never shown: it can only be an example in a prompt, or take
-the place of one.
+the place of one, or change what is rare among the words of a bundle. Claims that are held out are left out: they are
+written in the probe's sentences, which nothing that is admitted from the work could be.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Claim(BaseModel):
     expected: str | None = None
     found: str | None = None
     family: str = ""
+    held_out: bool = False
 
 
 def records(claims: Iterable[Claim], about: frozenset[str], line_of: Callable[[Claim], int | None]) -> Iterator[Record]:
@@ -41,7 +43,7 @@ def records(claims: Iterable[Claim], about: frozenset[str], line_of: Callable[[C
         line_of: The number of a claim's line in its file.
     """
     for claim in claims:
-        if claim.path.split("/")[0] in about or claim.expected is None or claim.found is None:
+        if claim.held_out or claim.path.split("/")[0] in about or claim.expected is None or claim.found is None:
             continue
         number = line_of(claim)
         if number is None:
