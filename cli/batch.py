@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated, Any
 
 import typer
@@ -57,7 +58,9 @@ def list_batches(
 
 app.command("show")(batch_show.show)
 app.command("wait")(batch_control.wait)
-app.command("cancel")(batch_control.cancel)
+app.command(
+    "cancel", help=inspect.cleandoc(batch_control.cancel.__doc__ or "").replace("replay cancel", "replay batch cancel")
+)(batch_control.cancel)
 app.command("pause")(batch_control.pause)
 app.command("resume")(batch_control.resume)
 app.command("retry")(batch_control.retry)

@@ -13,6 +13,10 @@ from broker.connection import connect, socket_path
 from replay.settings import Settings
 from tests.processes import embedded_broker
 
+# xdist tells its workers the width of a terminal that they have not; what is no terminal is never too narrow.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COLUMNS", None)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:

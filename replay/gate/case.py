@@ -55,8 +55,12 @@ class Case:
 
     @cached_property
     def record_tokens(self) -> list[frozenset[str]]:
-        """What each record of the bundle talks about, title and path included."""
-        return [_tokens(f"{record.text}\n{record.title}\n{record.path or ''}") for record in self.records.values()]
+        """What each passage of the bundle talks about, title and path included; each record where it has no passage.
+
+        Examples that happen to be beside the passages must not change what a passage proves.
+        """
+        records = [hit.record for hit in self.bundle.passages] or list(self.records.values())
+        return [_tokens(f"{record.text}\n{record.title}\n{record.path or ''}") for record in records]
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:

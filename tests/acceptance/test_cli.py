@@ -210,6 +210,7 @@ def test_an_audit_in_process_stops_exactly_what_it_started(data_dir: Path) -> No
 # --- output ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(900)
 def test_json_of_every_command_parses(house: tuple[Stack, ScriptedModel], tmp_path: Path) -> None:
     """Every command that is not in the foreground or plain has `--json`, and prints one document, or one a line."""
     stack, _ = house
