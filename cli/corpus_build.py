@@ -115,6 +115,8 @@ def print_made(made: Snapshot, settings: Settings) -> None:
     console.out.print(
         f"{change_in_words(made)}; corpus {made.version}, {len(made):,} records, in {settings.corpus_dir}"
     )
+    if made.change is not None and made.change.removed:
+        console.note("to go back: `replay corpus log` names the version before, `replay corpus use VERSION` takes it")
 
 
 def change_in_words(made: Snapshot) -> str:

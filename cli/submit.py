@@ -110,7 +110,7 @@ def submit(
     elif as_json:
         console.print_json(_as_value(submission, lines))
     else:
-        console.out.print(f"follow it: replay batch wait {submission.batch_id}; what came of it: replay batch results")
+        console.out.print(f"follow it: replay batch wait {submission.batch_id}; what came of it: replay results")
     if lines.bad or (end is not None and end.failed):
         raise typer.Exit(1)
 

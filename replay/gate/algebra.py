@@ -20,7 +20,7 @@ from replay.gate.opposites import opposite
 from replay.gate.reading import read
 from replay.gate.spans import Span, head
 from replay.gate.subject import spells
-from replay.statements import assigned_text
+from replay.statements import assigned_text, names_given
 
 _EXISTENCE = re.compile(
     r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|catch(?:es)?|"
@@ -57,6 +57,10 @@ _ROOTS = {
     if isinstance(error, type) and issubclass(error, BaseException)
 }
 _CLASS = re.compile(r"\s*class\s+\w+\s*\(")
+# What a name ends in that gives a time.
+_TIMES = frozenset(
+    ["countdown", "delay", "expires", "interval", "lifetime", "period", "seconds", "timeout", "ttl", "wait"]
+)
 _UNITS = re.compile(r"[a-z]", re.IGNORECASE)
 _MILLI = re.compile(r"(?:^|[^a-z])(?:ms|msec|millis(?:econds?)?)(?:[^a-z]|$)", re.IGNORECASE)
 
@@ -363,6 +367,30 @@ def unit_is_known(case: Case) -> list[Reason]:
                     span=finding.found,
                 )
             )
+    return reasons
+
+
+def count_is_no_duration(case: Case) -> list[Reason]:
+    """A name that gives a time does not say how many of something there are: `retry_delay = 180` has no 5 retries."""
+    reasons = []
+    for finding in case.answer.findings:
+        expected = values.parse(finding.expected or "")
+        if expected.kind != "number" or not finding.found:
+            continue
+        counted = re.search(rf"(?<![\w.]){re.escape(expected.text)}\s+(?P<noun>[a-z]+s)\b", case.task.text)
+        if counted is None or counted["noun"].removesuffix("s") in values.PLAIN_UNITS:
+            continue
+        for span in case.spans(finding):
+            heads = {name.lower().rpartition("_")[2] for name in names_given(span.quote, case.about)}
+            if heads and heads <= _TIMES:
+                reasons.append(
+                    Reason(
+                        rule="verdict.unit_unknown",
+                        message=f"the claim counts {counted['noun']}, and the cited line gives a time",
+                        span=span.quote,
+                        expectation=counted[0],
+                    )
+                )
     return reasons
 
 

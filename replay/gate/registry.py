@@ -109,6 +109,7 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
         Rule(algebra.absence_is_not_pointed_at, ("verdict.fail_of_existence",)),
         Rule(algebra.relation_is_equality, ("verdict.relation",)),
         Rule(algebra.unit_is_known, ("verdict.unit_unknown",)),
+        Rule(algebra.count_is_no_duration, ("verdict.unit_unknown",)),
         Rule(support.nothing_is_added, ("support.unsupported",)),
         Rule(support.more_than_the_task, ("support.restated",)),
         Rule(coverage.answers_checklist, ("coverage.unanswered",)),

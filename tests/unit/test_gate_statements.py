@@ -166,3 +166,14 @@ def test_a_class_is_not_found_to_be_itself() -> None:
     bundle = shown(source("class PoolError(OSError):\n    ...", "net.errors.PoolError"))
     task = "Verify that net's PoolError is a PoolError."
     assert "binding.other_class" in rules(task, bundle, "L1", "PoolError", "PoolError")
+
+
+def test_a_count_is_not_decided_by_a_time() -> None:
+    """`retry_delay = 180` neither confirms nor refutes a number of retries; it does decide a delay."""
+    bundle = shown(source("class Pool:\n    retry_delay = 180", "net.pool.Pool"))
+    counted = rules("Verify that Pool in net gives up after 5 retries by default.", bundle, "L2", "180", "5")
+    assert "verdict.unit_unknown" in counted
+    delayed = rules(
+        "Verify that the retry delay of Pool in net is 5 seconds by default.", bundle, "L2", "180", "5 seconds"
+    )
+    assert "verdict.unit_unknown" not in delayed
