@@ -33,13 +33,50 @@ FAMILIES = {
     "echo": "It repeats an example instead of answering.",
 }
 
+# Where a family's sentence says too little.
+RULES = {
+    "binding.argument": "The line passes a value to a call; that is no default.",
+    "binding.conditional": "The line holds under a condition, or changes the value later.",
+    "binding.example": "The line is shown as an example.",
+    "binding.listed": "The line lists what is possible.",
+    "binding.mentioned": "The value is only mentioned in a text.",
+    "binding.name": "Where its source says one name, it says another.",
+    "binding.negated_name": "The name in the line turns the switch round.",
+    "binding.number": "The number belongs to something else in what it cites.",
+    "binding.other_class": "The line says what another class is.",
+    "binding.other_definition": "The line stands in another definition than the claim names.",
+    "binding.other_name": "The line gives a value to another name.",
+    "binding.other_package": "The record is from another package.",
+    "binding.other_record": "The record is not about what the claim names.",
+    "binding.other_subject": "What it cites covers too little of what the claim is about.",
+    "binding.rival_line": "Another shown line is closer to the claim and says otherwise.",
+    "binding.stale": "Its source has a later value.",
+    "binding.stated_elsewhere": "Another line, as close to the claim, says what it refutes.",
+    "binding.test_code": "The line belongs to tests or samples.",
+    "binding.unset": "A None in a signature says that nothing was given.",
+    "verdict.contradicts_findings": "The two values and the verdict do not agree.",
+    "verdict.fail_but_literal_present": "It refutes what the cited line says.",
+    "verdict.fail_by_own_word": "It refutes the claim by a word of the claim.",
+    "verdict.fail_leaves_literal": "It refutes one value of the claim and leaves another.",
+    "verdict.fail_of_another_kind": "What it found is no counter-value.",
+    "verdict.fail_of_existence": "No line can show that something does not exist.",
+    "verdict.fail_without_ground": "It refutes without a ground.",
+    "verdict.pass_against_claim": "It passes, and says the opposite.",
+    "verdict.pass_over_failed_check": "It passes over a failed check.",
+    "verdict.pass_over_negative": "It passes over a reported failure.",
+    "verdict.pass_without_literal": "It passes what the cited lines do not say.",
+    "verdict.relation": "The claim denies or compares; only equality is checked.",
+    "verdict.unit_unknown": "Nothing says that the two are in the same unit.",
+    "verdict.unsure": "It says itself that it is unsure.",
+}
+
 
 @dataclass(frozen=True)
 class Rule:
     """A rule at work.
 
     Attributes:
-        family: What its family objects to, in words.
+        family: What it, or its family, objects to, in words.
         local: Attempts of this tier that it objected to; `escalation` likewise.
         share: Of the judged attempts.
         examples: The latest runs that it objected to.
@@ -100,7 +137,7 @@ def _told(db: sqlite3.Connection, wanted: Range) -> View:
     rules = tuple(
         Rule(
             rule,
-            FAMILIES.get(rule.partition(".")[0], ""),
+            RULES.get(rule) or FAMILIES.get(rule.partition(".")[0], ""),
             tiers[Tier.LOCAL],
             tiers[Tier.ESCALATION],
             sum(tiers.values()) / judged if judged else 0.0,

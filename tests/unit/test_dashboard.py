@@ -13,6 +13,7 @@ import redis
 
 from dashboard import formats
 from dashboard.desk import HERE, NAVIGATION, STATIC
+from dashboard.pages.gate import RULES
 from evidence.log import EvidenceLog
 from replay import prompting
 from replay.contracts import (
@@ -28,6 +29,7 @@ from replay.contracts import (
     Tier,
     Verdict,
 )
+from replay.gate import CODES
 from replay.prompting import PromptLimits
 from replay.settings import Settings
 from replay.topology import Queue
@@ -436,3 +438,10 @@ def test_every_view_is_in_the_navigation_once(settings: Settings) -> None:
 def test_numbers_are_written_for_people(told: str, expected: str) -> None:
     """Few digits, and the unit that makes them readable."""
     assert told == expected
+
+
+def test_each_rule_of_what_is_cited_and_concluded_has_a_sentence_of_its_own() -> None:
+    """An operator who reads why the gate rejects is told more than the family, and of no rule that is not there."""
+    told = {code for code in CODES if code.startswith(("binding.", "verdict."))}
+    assert told == RULES.keys()
+    assert len(set(RULES.values())) == len(RULES)
