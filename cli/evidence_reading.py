@@ -11,7 +11,8 @@ from cli import console
 from cli.review import in_words
 from evidence.reader import EvidenceReader
 from evidence.row import REVIEW_SCHEMA
-from replay.contracts import Attempt, Generation, ReplayRun, Review
+from replay.afterwards import Review
+from replay.contracts import Attempt, Generation, ReplayRun
 from replay.errors import InputError
 from replay.settings import Settings
 

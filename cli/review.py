@@ -14,7 +14,8 @@ from cli.session import keep_record
 from evidence import reviews
 from evidence.reader import EvidenceReader
 from evidence.reviews import Decision
-from replay.contracts import Review, Ruling
+from replay.afterwards import Review
+from replay.contracts import Ruling
 from replay.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Reviews: what a person says of a run that ended rejected or undecided.")

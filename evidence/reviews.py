@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from replay.contracts import ReplayRun, Review, Ruling
+from replay.afterwards import Review
+from replay.contracts import ReplayRun, Ruling
 from replay.errors import EvidenceDamaged, InputError
 
 from .reader import Entry, EvidenceReader

@@ -16,8 +16,8 @@ from cli.corpus_admission import admit_evidence
 from evidence.log import EvidenceLog
 from evidence.reader import EvidenceReader
 from evidence.verify import verify
+from replay.afterwards import Admission, Review, UtilityCounts
 from replay.contracts import (
-    Admission,
     Answer,
     Attempt,
     Bundle,
@@ -29,11 +29,9 @@ from replay.contracts import (
     RecordKind,
     ReplayRun,
     Reused,
-    Review,
     Ruling,
     State,
     Tier,
-    UtilityCounts,
 )
 from replay.corpus import snapshot
 from replay.corpus.admission import ledger

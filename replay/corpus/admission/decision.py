@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from replay.contracts import Record, UtilityCounts
+from replay.afterwards import UtilityCounts
+from replay.contracts import Record
 from replay.corpus.admission.candidates import Basis, Candidate
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from replay.contracts import TERMINAL, Admission, ReplayRun, Review
+from replay.afterwards import Admission, Review
+from replay.contracts import TERMINAL, ReplayRun
 from replay.corpus.admission.candidates import Basis, Candidate, Unfit, candidate
 from replay.corpus.admission.utility import Trial, trial
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replay import identity
-from replay.contracts import Admission
+from replay.afterwards import Admission
 from replay.corpus.admission.decision import CHANGING, Plan
 from replay.corpus.admission.gathering import Gathered
 from replay.corpus.admission.policy import Policy

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from replay.contracts import Record, Tier, UtilityCounts
+from replay.afterwards import UtilityCounts
+from replay.contracts import Record, Tier
 from replay.corpus.admission.candidates import ORIGIN, Candidate, Place, depth_of
 from replay.corpus.admission.decision import Decision, Outcome, Why
 from replay.corpus.admission.gathering import Gathered

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import hypot, sqrt
 from typing import Literal, NamedTuple
 
-from replay.contracts import ReplayRun, Review, State, Tier, UtilityCounts
+from replay.afterwards import Review, UtilityCounts
+from replay.contracts import ReplayRun, State, Tier
 from replay.corpus.admission.candidates import ORIGIN, shown
 from replay.corpus.admission.policy import Policy
 

@@ -17,7 +17,8 @@ from evidence.views.gather import Chunk
 from evidence.views.latency import blank, bucket, percentile
 from evidence.views.runs import RunFilter
 from evidence.views.schema import reading, views_path
-from replay.contracts import ReplayRun, Review, Ruling, State, Tier
+from replay.afterwards import Review
+from replay.contracts import ReplayRun, Ruling, State, Tier
 from tests.batches import make_run
 from tests.factories import make_task
 
