@@ -256,12 +256,21 @@ class EvidenceReader:
         return [Row.of(row) for row in found]
 
     def _query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        found = self._indexed(sql, values)
+        if found is not None:
+            return found
+        with closing(in_memory(self._scan())) as db:
+            # An index that has come to be meanwhile is asked after all: it may be a group behind what was just read,
+            # and whoever asks next would see less than this one.
+            found = self._indexed(sql, values)
+            return db.execute(sql, values).fetchall() if found is None else found
+
+    def _indexed(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]] | None:
         # A connection for each question: it sees an index that was replaced, and belongs to no thread.
         if (db := open_read_only(self.path)) is not None:
             with closing(db), suppress(sqlite3.DatabaseError):  # damaged, or just being replaced: the log says it too
                 return db.execute(sql, values).fetchall()
-        with closing(in_memory(self._scan())) as db:
-            return db.execute(sql, values).fetchall()
+        return None
 
     def _scan(self) -> Iterator[tuple[Any, ...]]:
         for number, (offset, piece) in enumerate(pieces(self.path), start=1):

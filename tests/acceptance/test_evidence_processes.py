@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -135,8 +134,7 @@ def test_reading_while_another_process_writes(tmp_path: Path) -> None:
     finally:
         stop.set()
         follower.join()
-    # While there is no index yet the log itself is read, which is one group ahead of the index that is there next.
-    assert all(later >= earlier - 20 for earlier, later in pairwise(counts))
+    assert counts == sorted(counts)
     assert len(set(counts)) > 2
     assert len(reader.terminal_ids("b")) == 4000
     assert followed == list(range(1, 4001))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -163,3 +163,26 @@ def test_a_damaged_index_is_no_answer(path: Path, run_record: Make) -> None:
     data[4096:] = b"\xaa" * (len(data) - 4096)
     index_path(path).write_bytes(data)
     assert len(EvidenceReader(path).terminal_ids("batch_1")) == 200
+
+
+def test_an_index_that_comes_to_be_is_never_behind_what_was_told(
+    path: Path, run_record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is read where there is no index; one that appears meanwhile, a group behind, gives the answer."""
+    with EvidenceLog.open(path) as log:
+        log.append([run_record(1, "accepted")])
+    behind = index_path(path).read_bytes()
+    with EvidenceLog.open(path) as log:
+        log.append([run_record(2, "accepted")])
+    index_path(path).unlink()
+    reader = EvidenceReader(path)
+    scan = reader._scan
+
+    def slow_scan() -> Iterator[tuple[Any, ...]]:
+        yield from scan()
+        index_path(path).write_bytes(behind)
+
+    monkeypatch.setattr(reader, "_scan", slow_scan)
+    told = len(reader.tail(9))
+    assert len(reader.tail(9)) >= told
+    assert told == 1
