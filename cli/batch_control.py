@@ -10,13 +10,12 @@ from typing import Annotated, Literal
 
 import redis
 import typer
-from redis.exceptions import RedisError
 
 from broker import action
 from broker.action import Action
 from broker.connection import connect
 from broker.signing import Keyring
-from cli import console
+from cli import console, noting
 from cli.cancel import cancel as cancel_batch
 from cli.submit import wait_for
 from producer import manifest, marks
@@ -25,7 +24,6 @@ from producer import retry as retrying
 from producer.reconcile import Reconciled
 from replay.contracts import State
 from replay.corpus.oneline import as_text
-from replay.errors import BrokerUnavailable
 from replay.settings import Settings
 
 Batch = Annotated[str | None, typer.Argument(help="A batch id or the beginning of one; by default the newest.")]
@@ -153,10 +151,4 @@ def _note(
         detail=detail,
         recorded_at=action.now(),
     )
-    try:
-        action.note(client, noted, Keyring.of(settings))
-    except RedisError as error:
-        raise BrokerUnavailable(
-            f"Who does this could not be noted in the evidence, so it was not done: {error}",
-            hint="Where the broker has users, pausing, resuming and retrying need the rights of the operator.",
-        ) from error
+    noting.note(client, settings, noted)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
-from cli import console
+from cli import console, output_file
 from cli.reading_bar import ReadingBar
 from evidence import export as forms
 from evidence.format import Line
@@ -60,7 +59,7 @@ def export(
     last = EvidenceReader(path).tail(1)
     with (
         ReadingBar("exporting", last[0].seq if last else None, streaming=output is None) as bar,
-        _opened(output) as out,
+        output_file.opened(output) as out,
     ):
         count = _WRITERS[form](_shown(forms.lines(path, chosen), bar), out)
     if output is not None:
@@ -73,26 +72,6 @@ def _shown(lines: Iterator[Line], bar: ReadingBar) -> Iterator[Line]:
         bar.advance(line.chain.seq - at)
         at = line.chain.seq
         yield line
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[IO[bytes]]:
-    """Stdout, or a file that is there when it is whole."""
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    partly = output.with_name(output.name + ".part")
-    try:
-        with partly.open("wb") as file:
-            yield file
-        partly.replace(output)
-    except OSError as error:
-        raise InputError(
-            f"{output} cannot be written: {error.strerror}", hint="Name a file in a folder that you may write."
-        ) from error
-    finally:
-        partly.unlink(missing_ok=True)
 
 
 def _time(text: str) -> datetime:

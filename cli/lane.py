@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import redis
 import typer
-from redis.exceptions import RedisError
 from rich.table import Table
 from rich.text import Text
 
@@ -18,11 +17,9 @@ from broker.action import Action
 from broker.connection import connect
 from broker.lanes import LaneStatus
 from broker.limits.snapshot import LaneSnapshot, snapshot, snapshot_of
-from broker.signing import Keyring
-from cli import console, lane_budget
+from cli import console, lane_budget, noting
 from cli.lane_budget import OF, LaneName, Name
 from replay.contracts import Tier
-from replay.errors import BrokerUnavailable
 from replay.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The lanes of work: pause, resume, budgets, and why one stands still.")
@@ -134,10 +131,4 @@ def _note(
         detail=detail,
         recorded_at=action.now(),
     )
-    try:
-        action.note(broker, noted, Keyring.of(settings))
-    except RedisError as error:
-        raise BrokerUnavailable(
-            f"Who does this could not be noted in the evidence, so it was not done: {error}",
-            hint="Where the broker has users, pausing and resuming need the rights of the operator.",
-        ) from error
+    noting.note(broker, settings, noted)
