@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from broker import access, embedded
-from cli import console
+from cli.output import console
 from replay.errors import InputError
 from replay.settings import Settings
 

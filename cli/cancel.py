@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import console
+from cli.output import console
 from producer import cancel as producer_cancel
 from producer import manifest
 from replay.settings import Settings

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from broker.connection import connect
-from cli import console
+from cli.output import console
 from producer import letters, requeue
 from producer.letters import Lying, harmless
 from producer.requeue import Dealt, Fate

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cli import console
+from cli.output import console
 from replay.errors import InputError
 from replay.settings import Settings
 from stack import doctor as checks

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from cli.reading_bar import ReadingBar
+from cli.output.reading_bar import ReadingBar
 from evidence.reader import Entry, EvidenceReader
 from producer import manifest
 from replay.contracts import ReplayRun

@@ -13,18 +13,11 @@ try:
     from pydantic import ValidationError
 
     from cli import (
-        ab,
         api,
-        batch,
         broker,
         cancel,
-        console,
-        corpus,
         dead,
         doctor,
-        evidence,
-        gate,
-        lane,
         metrics,
         models,
         quickstart,
@@ -32,13 +25,20 @@ try:
         results,
         review,
         run,
-        schedule,
         stack,
-        study,
-        submit,
         top,
         worker,
     )
+    from cli.ab import command as ab
+    from cli.batch import app as batch
+    from cli.corpus import app as corpus
+    from cli.evidence import app as evidence
+    from cli.gate import app as gate
+    from cli.lane import app as lane
+    from cli.output import console
+    from cli.schedule import app as schedule
+    from cli.study import app as study
+    from cli.submit import command as submit
     from replay.errors import ConfigurationError, ReplayError
     from replay.settings import Settings
 except KeyboardInterrupt:

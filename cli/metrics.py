@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli import console
+from cli.output import console
 from replay.settings import Settings
 
 _PORT = 8414

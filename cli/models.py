@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli import console
+from cli.output import console
 from replay.contracts import Tier
 from replay.models import catalogue, embedded, files
 from replay.settings import Settings

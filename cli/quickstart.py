@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cli import console, samples, session
-from cli.corpus_bar import CorpusBar
+from cli import samples, session
+from cli.corpus.bar import CorpusBar
+from cli.output import console
 from cli.results import print_results
-from cli.submit import print_submission, wait_for
+from cli.submit.command import print_submission, wait_for
 from evidence import verify
 from evidence.reader import EvidenceReader
 from producer import intake, manifest, reconcile

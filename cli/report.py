@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from cli import console
-from cli.output_file import opened
-from cli.reading_bar import ReadingBar
+from cli.output import console
+from cli.output.reading_bar import ReadingBar
+from cli.output.whole_file import opened
 from cli.results import GoldOption
 from producer import manifest
 from producer.gold import read_gold

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import console, samples
-from cli.tables import print_summary, results_table
+from cli import samples
+from cli.output import console
+from cli.output.tables import print_summary, results_table
 from evidence.reader import EvidenceReader
 from producer import manifest
 from producer.gold import read_gold

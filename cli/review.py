@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from broker.action import who
-from cli import console
+from cli.output import console
 from cli.session import keep_record
 from evidence import reviews
 from evidence.reader import EvidenceReader

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from cli import console, session
+from cli import session
+from cli.output import console
+from cli.output.tables import results_table
 from cli.results import print_results
-from cli.submit import wait_for
-from cli.tables import results_table
+from cli.submit.command import wait_for
 from producer import manifest, single
 from producer.line import TaskLine
 from producer.results import Result, result_of

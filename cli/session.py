@@ -13,7 +13,7 @@ from typing import Any
 from broker import evidence_stream
 from broker.connection import connect
 from broker.signing import Keyring
-from cli import console
+from cli.output import console
 from cli.stack import show_step
 from evidence.log import EvidenceLog
 from replay import pipeline

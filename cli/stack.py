@@ -12,7 +12,8 @@ from rich.text import Text
 from broker import heartbeat, queues
 from broker.connection import connect
 from broker.limits.snapshot import snapshot
-from cli import console, lane
+from cli.lane import app as lane
+from cli.output import console
 from replay.errors import BrokerUnavailable
 from replay.settings import Settings
 from stack import supervise
@@ -118,8 +119,8 @@ def dashboard(
 
     Example: replay dashboard --port 8500
     """
-    from cli.dashboard_actions import ProducerActions  # noqa: PLC0415  the web server is for this command only
-    from cli.dashboard_books import ProducerBooks  # noqa: PLC0415
+    from cli.dashboard.actions import ProducerActions  # noqa: PLC0415  the web server is for this command only
+    from cli.dashboard.books import ProducerBooks  # noqa: PLC0415
     from dashboard import serve  # noqa: PLC0415
 
     settings = Settings()

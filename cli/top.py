@@ -20,7 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from broker.connection import connect, describe
-from cli import console, lane
+from cli.lane import app as lane
+from cli.output import console
 from evidence.row import Row
 from replay.contracts import State
 from replay.errors import BrokerUnavailable

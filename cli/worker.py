@@ -10,7 +10,7 @@ import typer
 
 from broker import heartbeat
 from broker.connection import connect
-from cli import console
+from cli.output import console
 from producer import scheduler
 from replay.errors import ConfigurationError, UnavailableError
 from replay.settings import Settings

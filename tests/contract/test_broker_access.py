@@ -19,8 +19,8 @@ from broker.access import Role
 from broker.connection import connect
 from broker.lanes import LaneState
 from broker.signing import UNSIGNED
-from cli.dashboard_actions import ProducerActions
-from cli.dashboard_books import ProducerBooks
+from cli.dashboard.actions import ProducerActions
+from cli.dashboard.books import ProducerBooks
 from producer import letters, requeue
 from producer.reconcile import reconcile
 from producer.requeue import Fate

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp
 
 from broker import cancelled, dead, lanes, paused
 from broker.envelope import TASK_OF, Envelope
-from cli import dashboard_actions, dashboard_books
-from cli.dashboard_actions import ProducerActions
-from cli.dashboard_books import ProducerBooks
+from cli.dashboard import actions, books
+from cli.dashboard.actions import ProducerActions
+from cli.dashboard.books import ProducerBooks
 from dashboard import desk
 from evidence.log import EvidenceLog
 from evidence.reader import EvidenceReader
@@ -49,7 +49,7 @@ def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     def connect(*_: Any, **__: Any) -> redis.Redis:
         return fakeredis.FakeRedis(server=server, protocol=2)
 
-    for module in (dashboard_actions, dashboard_books, desk):
+    for module in (actions, books, desk):
         monkeypatch.setattr(module, "connect", connect)
     yield connect()
 
@@ -227,7 +227,7 @@ def test_what_cannot_be_noted_is_not_done(
         raise BrokerUnavailable("the broker does not answer", hint="start it")
 
     bound = _csrf(operator)
-    monkeypatch.setattr(dashboard_actions, "connect", away)
+    monkeypatch.setattr(actions, "connect", away)
     refused = operator.post(f"/batches/{batch.batch_id}/cancel", {"csrf": bound})
     assert refused.status_code == 503
     assert not manifest.is_cancelled(settings.batches_dir, batch.batch_id)

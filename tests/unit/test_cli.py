@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import redis
 
-from cli import main, submit
+from cli import main
+from cli.output.tables import print_summary
 from cli.run import audit_in_process
-from cli.tables import print_summary
+from cli.submit import command as submit
 from evidence.reader import EvidenceReader
 from producer import intake, manifest
 from producer.gold import KnownAnswer

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from cli import history, main
-from cli.corpus_admission import admit_evidence
+from cli.corpus.admission import admit_evidence
 from evidence.log import EvidenceLog
 from evidence.reader import EvidenceReader
 from evidence.verify import verify

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from cli import corpus_compact, main
+from cli import main
+from cli.corpus import compact
 from replay.corpus import snapshot
 from replay.settings import Settings
 
@@ -213,7 +214,7 @@ def test_a_compaction_starts_by_itself_when_it_is_due(
         started.append(command)
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    monkeypatch.setattr(corpus_compact, "_STARTED", [])
+    monkeypatch.setattr(compact, "_STARTED", [])
     for number in range(5):
         path = tmp_path / f"{number}.jsonl"
         path.write_text(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import console, main
+from cli import main
+from cli.output import console
 from replay.corpus import history, manifest, snapshot
 from replay.settings import Settings
 from tests.trees import write

@@ -13,8 +13,8 @@ import redis
 from starlette.types import ASGIApp
 
 from broker import dead
-from cli.dashboard_actions import ProducerActions
-from cli.dashboard_books import ProducerBooks
+from cli.dashboard.actions import ProducerActions
+from cli.dashboard.books import ProducerBooks
 from dashboard.pace import Pace
 from evidence.log import EvidenceLog
 from evidence.reader import EvidenceReader

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cli import main
-from cli.study_loop_arm import ArmHouse, Plan
+from cli.study.loop_arm import ArmHouse, Plan
 from evidence.reader import EvidenceReader
 from replay.contracts import Generation, Record, Ruling, State, Tier
 from replay.corpus import snapshot

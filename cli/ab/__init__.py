@@ -1,0 +1,1 @@
+"""`replay ab`: the local model with evidence, from memory, and no model, side by side."""

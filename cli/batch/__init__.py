@@ -1,0 +1,1 @@
+"""`replay batch`: batches after they were submitted."""

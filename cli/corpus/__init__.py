@@ -1,0 +1,1 @@
+"""`replay corpus`: what retrieval finds."""

@@ -1,0 +1,1 @@
+"""`replay evidence`: the log, read, proved and taken elsewhere."""

@@ -1,0 +1,1 @@
+"""`replay gate`: what the gate says and why."""

@@ -1,0 +1,1 @@
+"""`replay lane`: whether the tiers run, and on what budget."""

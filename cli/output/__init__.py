@@ -1,0 +1,1 @@
+"""How commands speak: words, tables, progress, and files that are there when they are whole."""

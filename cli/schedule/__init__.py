@@ -1,0 +1,1 @@
+"""`replay schedule`: replays that recur."""

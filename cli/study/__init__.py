@@ -1,0 +1,1 @@
+"""`replay study`: what the evidence says of gates and of the loop."""

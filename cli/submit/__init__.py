@@ -1,0 +1,1 @@
+"""`replay submit`: tasks in."""
