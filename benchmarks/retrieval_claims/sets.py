@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.retrieval_claims import generated, study_set
 from benchmarks.retrieval_claims.facts import Fact, facts
+from benchmarks.retrieval_claims.study_set import StudyTask
 from benchmarks.retrieval_claims.wording import Said, held_out, subject
 from replay.corpus.queries import Place, Query, numbers
 
@@ -27,14 +28,26 @@ def files() -> dict[Path, str]:
     audit, playbook = list(_audit()), list(_playbook())
     taken = [(query.path, query.pattern) for query in (*audit, *playbook, *written())]
     made = list(_generated(taken))
-    study = list(study_set.tasks([*taken, *((query.path, query.pattern) for query in made)]))
+    taken += [(query.path, query.pattern) for query in made]
+    study = list(study_set.tasks(taken))
+    # Whoever mends something because of what the first set showed needs another one to show that it helps.
+    taken += [(place["path"], place["pattern"]) for task in study for place in task.places]
+    second = list(study_set.tasks(taken))
     return {
         FOLDER / "audit.jsonl": _jsonl(audit),
         FOLDER / "playbook.jsonl": _jsonl(playbook),
         FOLDER / "generated.jsonl": _jsonl(made),
-        STUDY / "work.jsonl": _lines(task.task() for task in study if task.part == "work"),
-        STUDY / "probe.jsonl": _lines(task.task() for task in study if task.part != "work"),
-        STUDY / "gold.jsonl": _lines(task.gold() for task in study),
+        **_study(STUDY, study),
+        **_study(STUDY / "second", second),
+    }
+
+
+def _study(folder: Path, tasks: Iterable[StudyTask]) -> dict[Path, str]:
+    made = list(tasks)
+    return {
+        folder / "work.jsonl": _lines(task.task() for task in made if task.part == "work"),
+        folder / "probe.jsonl": _lines(task.task() for task in made if task.part != "work"),
+        folder / "gold.jsonl": _lines(task.gold() for task in made),
     }
 
 
