@@ -6,7 +6,8 @@ import shlex
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,11 +29,13 @@ from replay.corpus.retrieval import CurrentRetriever
 from replay.errors import ConfigurationError, InputError
 from replay.gate import gate_without
 from replay.identity import canonical_json
+from replay.pipeline import Generator
 from replay.prompting import PromptLimits
 from replay.settings import Settings
 from replay.study.conditions import machine
 from replay.study.loop import placebo, plot
 from replay.study.loop.arms import LoopArm
+from replay.study.loop.asked_once import AskedOnce
 from replay.study.loop.oracle import STAND_IN, OracleStandIn
 from replay.study.loop.report import LoopConditions, LoopReport, powers, report
 from replay.study.loop.tasks import Gold, StudyTask
@@ -78,6 +81,8 @@ def loop(
     alone. Arms: live (admission on), frozen (off), placebo (as many records about other packages), large-only (only
     answers of the large model are admitted), and with a local model one without retrieval. Answers are never reused.
 
+    At temperature 0 a question that was asked before, word for word and over the same lines, is not asked again.
+
     Each arm has a copy of the current corpus and its own evidence in DIR; those of the stack are not touched. After
     Ctrl-C the same command goes on where it was. DIR then has loop.json, loop.md and, with matplotlib, loop.svg.
 
@@ -96,7 +101,7 @@ def loop(
         console.note(f"{one.name}, {one.tasks} tasks: found with 80 % power at 5 %: {least or 'nothing'}")
     barred = Barred(barred_texts([probe]), Policy().barred_similarity)
     records = tuple(_placebo(placebo_file or samples.RETRIEVAL / "generated.jsonl"))
-    with _engine(settings, local, large) as (engine, answers):
+    with _engine(settings, local, large, folder) as (engine, answers):
         plan = Plan(
             study=_study(folder),
             work=of_work,
@@ -145,7 +150,9 @@ def _run(houses: dict[LoopArm, ArmHouse]) -> bool:
 
 
 @contextmanager
-def _engine(settings: Settings, local: str, large: str) -> Iterator[tuple[pipeline.Engine, pipeline.Engine | None]]:
+def _engine(
+    settings: Settings, local: str, large: str, folder: Path
+) -> Iterator[tuple[pipeline.Engine, pipeline.Engine | None]]:
     """An engine whose generator is the local one, and one whose generator reaches the large model, if there is one."""
     update = {"local_model": local} if local != _NONE else {}
     update |= {"escalation_model": large} if large not in {_NONE, _ORACLE} else {}
@@ -155,8 +162,15 @@ def _engine(settings: Settings, local: str, large: str) -> Iterator[tuple[pipeli
     if not tiers:
         yield alone, None
         return
-    with session.engine(settings.model_copy(update=update), tiers) as engine:
+    used = settings.model_copy(update=update)
+    with session.engine(used, tiers) as asking, closing(_asked_once(asking.generator, used, folder)) as once:
+        engine = asking if settings.temperature else replace(asking, generator=once)
         yield engine if local != _NONE else alone, engine
+
+
+def _asked_once(generator: Generator, settings: Settings, folder: Path) -> AskedOnce:
+    models = settings.local_model, settings.escalation_model
+    return AskedOnce(generator, [*models, settings.max_tokens, settings.seed], folder / "generations.jsonl")
 
 
 def _large(large: str, engine: pipeline.Engine, answers: pipeline.Engine | None) -> Callable[[StudyTask], Large] | None:
