@@ -1,14 +1,17 @@
 """What the playbook remembers: the line on which an accepted answer to a similar claim rested.
 
 An exemplar that was admitted from evidence names the passage that it rests on (`Source: ID`) and the line in it
-(`Evidence: PATH:NUMBER: TEXT`). Where a task is close to its claim, that line is shown before those that retrieval
-chose by itself. The id of a passage follows from its content, so a passage that has changed since is not found, and
-nothing stale is remembered. How close two claims are is the exact Jaccard similarity of their tokens, values left out:
-a claim told falsely is about the same thing as the claim told truly.
+(`Evidence: PATH:NUMBER: TEXT`). Where a task is close to its claim, that line is shown as well: before those that
+retrieval chose by itself, where the claims are the same but for their values, or where retrieval too thinks much of it;
+else behind the first of them, for sentences are alike also where two neighbours are meant. The id of a passage follows
+from its content, so a passage that has changed since is not found, and nothing stale is remembered. How close two
+claims are is the exact Jaccard similarity of their tokens, values left out: a claim told falsely is about the same
+thing as the claim told truly.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -19,8 +22,16 @@ from replay.corpus.group import Group
 from replay.corpus.lines import MAX_LINE_CHARS, ScoredLine
 from replay.corpus.tokens import query_tokens, tokens
 
-REMEMBERED = "remembered.v1"
+REMEMBERED = "remembered.v2"
 CLOSE = 0.5
+SAME = 0.9
+"""As close as this, two claims are about one thing, whatever words the source has for it."""
+OF_FIRST = 0.75
+"""What a line that comes first must have of the score of retrieval's own first line, where the claims are merely close.
+
+In the probe of `data/study`, where this changes which line is first, the remembered one decides in 6 of 7 cases; of
+those that score less, in 4 of 15.
+"""
 MOST = 2
 """How many remembered lines are shown: more would push out what retrieval found."""
 
@@ -95,7 +106,7 @@ def _is_shown_as(line: str, text: str) -> bool:
 def before(
     first: Sequence[tuple[float, ScoredLine]], passages: list[Hit], lines: list[ScoredLine]
 ) -> tuple[list[Hit], list[ScoredLine]]:
-    """The passages and lines with the remembered ones among them, scored above all others.
+    """The passages and lines with the remembered ones among them, scored above all others or behind the first of them.
 
     Args:
         first: What `remembered` gave.
@@ -109,8 +120,18 @@ def before(
     for close, line in first:
         if line.record.record_id not in held:
             added.setdefault(line.record.record_id, Hit(record=line.record, score=close, scorer=REMEMBERED))
-    top = max((line.score for line in lines), default=0.0)
-    raised = [line._replace(score=top + close) for close, line in first]
-    places = {(line.record.record_id, line.offset) for line in raised}
+    places = {(line.record.record_id, line.offset) for _, line in first}
+    own = {(line.record.record_id, line.offset): line.score for line in lines}
     rest = [line for line in lines if (line.record.record_id, line.offset) not in places]
+    top = max(own.values(), default=0.0)
+    others = max((line.score for line in rest), default=0.0)
+    raised = [
+        line._replace(
+            score=top + close
+            if close >= SAME or own.get((line.record.record_id, line.offset), 0.0) >= OF_FIRST * top
+            # Behind the first of the others, before its second or beside it.
+            else math.nextafter(others, 0.0)
+        )
+        for close, line in first
+    ]
     return [*passages, *added.values()], [*raised, *rest]

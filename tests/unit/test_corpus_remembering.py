@@ -1,4 +1,4 @@
-"""Exemplars that name their source: their line is shown first to a close claim, to no other, and never when stale."""
+"""Exemplars that name their source: their line is shown to close claims, to the same one first, never when stale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from replay.contracts import Record, RecordKind
 from replay.corpus import snapshot
 from replay.corpus.lines import MAX_LINE_CHARS
-from replay.corpus.remembering import CLOSE, REMEMBERED, closeness
+from replay.corpus.remembering import CLOSE, OF_FIRST, REMEMBERED, SAME, closeness
 from replay.corpus.retrieval import SnapshotRetriever
 from replay.settings import Settings
 from tests.factories import make_task
@@ -57,15 +57,35 @@ def retriever(place: Path, *records: Record) -> SnapshotRetriever:
     return SnapshotRetriever(snapshot.write([SOURCE, *OTHERS, *records], place), Settings())
 
 
-def test_the_line_of_a_close_claim_comes_first(tmp_path: Path) -> None:
+def test_the_line_of_the_same_claim_comes_first(tmp_path: Path) -> None:
     """Retrieval alone does not find it; with the exemplar it is L1, and the bundle says by what it was found."""
-    task = make_task("Check that the socket pool's idle timeout is 5 minutes.")
+    task = make_task("Check whether the idle timeout of the socket pool is 5 minutes.")
     before = retriever(tmp_path / "before").retrieve(task)
     assert "src_pool" not in before.records()
     after = retriever(tmp_path / "after", exemplar()).retrieve(task)
     assert (after.lines[0].record_id, after.lines[0].line_no, after.lines[0].text) == ("src_pool", 9, "reap_after = 30")
     assert [hit.scorer for hit in after.passages if hit.record.record_id == "src_pool"] == [REMEMBERED]
     assert len(after.lines) == len(before.lines)
+
+
+def test_the_line_of_a_merely_close_claim_comes_behind_the_first(tmp_path: Path) -> None:
+    """Alike sentences may be about neighbours: what retrieval thinks best stays L1, and the remembered line is L2."""
+    task = make_task("Check that the idle timeout of the outer socket pool factory is 5 minutes.")
+    assert CLOSE <= closeness(task.text, CLAIM) < SAME
+    before = retriever(tmp_path / "before").retrieve(task)
+    after = retriever(tmp_path / "after", exemplar()).retrieve(task)
+    assert (after.lines[0].record_id, after.lines[0].text) == (before.lines[0].record_id, before.lines[0].text)
+    assert (after.lines[1].record_id, after.lines[1].line_no) == ("src_pool", 9)
+
+
+def test_a_close_claims_line_that_retrieval_thinks_much_of_comes_first(tmp_path: Path) -> None:
+    """Two lines score nearly alike; the one on which an answer to a close claim rested is L1, where it was not."""
+    task = make_task("Check that the idle timeout of the outer socket pool factory is 5 minutes.")
+    before = retriever(tmp_path / "before").retrieve(task)
+    second = next(line for line in before.lines[1:] if line.score >= OF_FIRST * before.lines[0].score)
+    known = exemplar(line=second.text, number=second.line_no, source=second.record_id)
+    after = retriever(tmp_path / "after", known).retrieve(task)
+    assert (after.lines[0].record_id, after.lines[0].line_no) == (second.record_id, second.line_no)
 
 
 def test_another_claim_gets_what_it_always_got(tmp_path: Path) -> None:
