@@ -16,7 +16,7 @@ from rich.text import Text
 from cli import samples, session
 from cli.corpus.bar import CorpusBar
 from cli.output import console
-from cli.results import print_results
+from cli.output.results import print_results
 from cli.submit.command import print_submission, wait_for
 from evidence import verify
 from evidence.reader import EvidenceReader

@@ -11,7 +11,7 @@ import typer
 from cli.output import console
 from cli.output.reading_bar import ReadingBar
 from cli.output.whole_file import opened
-from cli.results import GoldOption
+from cli.output.results import GoldOption
 from producer import manifest
 from producer.gold import read_gold
 from producer.report.gathering import report as gather

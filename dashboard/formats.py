@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from replay.contracts import State
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _UNITS = ("", "k", "M", "G")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -108,7 +110,13 @@ def short(text: str | None, most: int = 12) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def standing(state: str) -> str:
+    """A run's state in words. *Escalated* is kept for all that went on to the large model, whatever came of it."""
+    return "at the large model" if state == State.ESCALATED else state
+
+
 FILTERS = {
+    "standing": standing,
     "number": number,
     "compact": compact,
     "rate": rate,

@@ -71,12 +71,14 @@ class Tally:
         escalated: Rejected locally, without an end.
         tokens: By tier.
         last_seq: Up to this record all are counted.
+        handed_on: Rejected locally and sent to the large model, whether they have ended since or not.
     """
 
     ended: Counter[tuple[str, str]] = field(default_factory=Counter)
     escalated: int = 0
     tokens: dict[str, Tokens] = field(default_factory=dict)
     last_seq: int = 0
+    handed_on: int = 0
 
     @property
     def done(self) -> int:
@@ -103,7 +105,8 @@ class Tally:
         for tier, one in other.tokens.items():
             tokens[tier] = tokens.get(tier, Tokens()).plus(one, sign)
         last = max(self.last_seq, other.last_seq) if sign > 0 else self.last_seq
-        return Tally(+ended, self.escalated + sign * other.escalated, tokens, last)
+        escalated = self.escalated + sign * other.escalated
+        return Tally(+ended, escalated, tokens, last, self.handed_on + sign * other.handed_on)
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,7 @@ class BatchLedger:
 
     def _sums(self, where: str, *values: object) -> Tally:
         ended: Counter[tuple[str, str]] = Counter()
-        escalated, last_seq = 0, 0
+        escalated, handed_on, last_seq = 0, 0, 0
         tokens: dict[str, Tokens] = {}
         for row in self._reader.question(_SUMS + where + _GROUPED, *values):
             state, tier, terminal, count, went_on = row[:5]
@@ -227,10 +230,11 @@ class BatchLedger:
                 escalated -= went_on or 0
             elif state == State.ESCALATED:
                 escalated += count
+                handed_on += count
             if tier:
                 tokens[tier] = tokens.get(tier, Tokens()).plus(_tokens((count, *row[5:9])))
             last_seq = max(last_seq, row[9])
-        return Tally(ended, escalated, tokens, last_seq)
+        return Tally(ended, escalated, tokens, last_seq, handed_on)
 
 
 def _tokens(sums: tuple[Any, ...]) -> Tokens:

@@ -27,7 +27,9 @@ class Overview:
         cancelled: Was it cancelled?
         paused: Why it is paused; None where it is not.
         priority: Of what is enqueued from now on.
-        states: Tasks in each state; `without_evidence` are those with none.
+        states: Tasks in each state: `without_evidence` are those with none, `at_large_model` those whose local answer was
+            rejected and that the large model has not ended yet; together they are all.
+        escalated: Tasks whose local answer was rejected and handed on, whatever came of them.
         accepted_by_tier: How many of the accepted ones each tier answered.
         tokens: What the attempts took, by tier.
         cost: Of the large models' tokens, in the currency of the prices; None where one of them has no price.
@@ -44,6 +46,7 @@ class Overview:
     paused: str | None
     priority: str
     states: dict[str, int]
+    escalated: int
     accepted_by_tier: dict[str, int]
     tokens: dict[str, Tokens]
     cost: float | None
@@ -74,7 +77,9 @@ def overview(batch_id: str, settings: Settings, *, newest: int | None = REASONS_
     reader = EvidenceReader(settings.evidence_log)
     ledger = BatchLedger(reader, batch_id, repeated)
     tally = ledger.tally()
-    states = {state.value: tally.in_state(state) for state in State} | {State.ESCALATED.value: tally.escalated}
+    states = {"at_large_model": tally.escalated} | {
+        state.value: tally.in_state(state) for state in State if state is not State.ESCALATED
+    }
     seconds = ledger.seconds()
     reasons: Counter[str] = Counter()
     read = 0
@@ -87,6 +92,7 @@ def overview(batch_id: str, settings: Settings, *, newest: int | None = REASONS_
         paused=marks.why_paused(place, batch_id),
         priority=marks.priority_of(place, batch_id).value,
         states={"without_evidence": header.count - sum(states.values())} | states,
+        escalated=tally.handed_on,
         accepted_by_tier={tier.value: tally.ended[State.ACCEPTED, tier] for tier in Tier},
         tokens={tier.value: tally.tokens.get(tier, Tokens()) for tier in Tier},
         cost=cost_of(ledger.by_model(Tier.ESCALATION), settings),

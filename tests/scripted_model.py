@@ -37,6 +37,7 @@ MODES: tuple[Mode, ...] = ("first-line", "reject", "text")
 MODEL = "scripted"
 _UNSURE = ("unsure", "unknown")
 _KEPT_REQUESTS = 1000
+_USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 _EVIDENCE_LINE = re.compile(r"^Evidence:\n\S+ \[[^\]]*\] (?P<text>.*)$", re.MULTILINE)
 
 
@@ -64,7 +65,7 @@ class Reply:
     cut: Literal["", "before", "midway"] = ""
     finish_reason: str | None = "stop"
     reasoning: str = ""
-    usage: Mapping[str, Any] | None = field(default_factory=lambda: {"prompt_tokens": 10, "completion_tokens": 5})
+    usage: Mapping[str, Any] | None = field(default_factory=lambda: dict(_USAGE))
 
 
 class ScriptedModel:

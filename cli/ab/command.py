@@ -16,7 +16,7 @@ from cli.ab.runs import Audited
 from cli.ab.study import Study, put_together
 from cli.ab.table import as_markdown, print_study, seen_from
 from cli.output import console
-from cli.results import GoldOption, find_gold
+from cli.output.results import GoldOption, find_gold
 from cli.submit.command import report_errors
 from producer import intake
 from producer.gold import KnownAnswer, read_gold

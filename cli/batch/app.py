@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Annotated, Any
 
 import typer
@@ -59,9 +58,7 @@ def list_batches(
 
 app.command("show")(show.show)
 app.command("wait")(control.wait)
-app.command(
-    "cancel", help=inspect.cleandoc(control.cancel.__doc__ or "").replace("replay cancel", "replay batch cancel")
-)(control.cancel)
+app.command("cancel")(control.cancel)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("retry")(control.retry)

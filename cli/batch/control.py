@@ -1,6 +1,6 @@
 """`replay batch cancel|pause|resume|retry|wait`: what a person does about a whole batch.
 
-Pauses, resumptions and retries are noted in the evidence before they are done, with who did them.
+All but the waiting is noted in the evidence before it is done, with who did it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from broker.action import Action
 from broker.connection import connect
 from broker.signing import Keyring
 from cli import noting
-from cli.cancel import cancel as cancel_batch
 from cli.output import console
 from cli.submit.command import wait_for
+from producer import cancel as cancelling
 from producer import manifest, marks
 from producer import pause as pausing
 from producer import retry as retrying
@@ -29,8 +29,7 @@ from replay.settings import Settings
 
 Batch = Annotated[str | None, typer.Argument(help="A batch id or the beginning of one; by default the newest.")]
 
-cancel = cancel_batch
-
+_Act = Literal["batch.cancel", "batch.pause", "batch.resume", "batch.retry"]
 
 def wait(batch: Batch = None, as_json: console.AsJson = False) -> None:
     """Show a batch's progress until every task has ended. Exit code 1 when a task failed.
@@ -51,6 +50,27 @@ def wait(batch: Batch = None, as_json: console.AsJson = False) -> None:
         )
     if end.failed:
         raise typer.Exit(1)
+
+
+def cancel(batch: Batch = None, as_json: console.AsJson = False) -> None:
+    """Cancel a batch: its waiting tasks end as `cancelled` as soon as a worker takes them.
+
+    What runs is finished and counts, and what has ended stays. A cancelled batch is not resumed: `replay submit FILE
+    --again` runs its file as a new one. Exit code 3 when the workers could not be told; then cancel it again. `replay
+    cancel` is short for this.
+
+    Example: replay batch cancel batch_5f0c
+    """
+    settings = Settings()
+    found = manifest.find(settings.batches_dir, batch)
+    # A broker that is gone keeps nobody from cancelling: the mark is made, and the log itself takes the note.
+    noting.note_anyhow(settings, _action("batch.cancel", found.batch_id))
+    unfinished = cancelling.cancel(found, settings)
+    if as_json:
+        console.print_json({"batch_id": found.batch_id, "total": len(found.tasks), "unfinished": unfinished})
+        return
+    console.out.print(f"{found.batch_id} cancelled: {unfinished} of its {len(found.tasks)} tasks had not ended")
+    console.note(f"how they end: replay results {found.batch_id}")
 
 
 def pause(
@@ -137,14 +157,12 @@ def _resumed(done: Reconciled) -> dict[str, object]:
     }
 
 
-def _note(
-    client: redis.Redis,
-    settings: Settings,
-    what: Literal["batch.pause", "batch.resume", "batch.retry"],
-    batch_id: str,
-    detail: str = "",
-) -> None:
-    noted = Action(
+def _note(client: redis.Redis, settings: Settings, what: _Act, batch_id: str, detail: str = "") -> None:
+    noting.note(client, settings, _action(what, batch_id, detail))
+
+
+def _action(what: _Act, batch_id: str, detail: str = "") -> Action:
+    return Action(
         id=action.new_id(),
         action=what,
         who=action.who(),
@@ -152,4 +170,3 @@ def _note(
         detail=detail,
         recorded_at=action.now(),
     )
-    noting.note(client, settings, noted)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.output import console
+from cli.output.tables import MODELS
 from producer import manifest, repeats
 from producer.overview import REASONS_OF, Overview, overview
 from replay.settings import Settings
@@ -48,6 +49,7 @@ def show(
         "priority": found.priority,
         "tasks": found.header.count,
         **found.states,
+        "escalated": found.escalated,
         "accepted_by_tier": found.accepted_by_tier,
         "tokens": {tier: dataclasses.asdict(took) for tier, took in found.tokens.items()},
         "cost": found.cost,
@@ -76,7 +78,8 @@ def show(
 
 
 def _print_numbers(found: Overview) -> None:
-    _line("accepted by", ", ".join(f"{tier} {count}" for tier, count in found.accepted_by_tier.items()))
+    _line("accepted by", ", ".join(f"the {MODELS[tier]} {count}" for tier, count in found.accepted_by_tier.items()))
+    _line("escalated", f"{found.escalated}: the local answer was rejected and the task sent to the large model")
     for tier, took in found.tokens.items():
         if took.attempts:
             cached = f" ({took.cached:,} cached)"

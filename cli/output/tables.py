@@ -14,10 +14,15 @@ from producer.gold import KnownAnswer
 from producer.progress import Progress
 from producer.results import Result
 from producer.summary import Summary
-from replay.contracts import State
+from replay.contracts import State, Tier
 
 _COLOURS: dict[str, str] = {State.ACCEPTED: "green", State.REJECTED: "yellow", State.FAILED: "red"}
 _QUIET_S = 10.0
+
+# What people call the model of a tier.
+MODELS: dict[str, str] = {Tier.LOCAL: "local model", Tier.ESCALATION: "large model"}
+# A state says where a run is now; *escalated* is kept for all that went on, whatever came of them.
+STATES: dict[str, str] = {State.ESCALATED: "at the large model"}
 
 
 def results_table(rows: list[Result], known: dict[str, KnownAnswer] | None = None) -> Table:
@@ -33,12 +38,16 @@ def results_table(rows: list[Result], known: dict[str, KnownAnswer] | None = Non
         basis = row.citation or "" if accepted else "; ".join(dict.fromkeys(r.partition(":")[0] for r in row.reasons))
         table.add_row(
             Text(row.custom_id),
-            Text(f"{row.state} {row.tier or ''}", style=_COLOURS.get(row.state, "dim")),
+            Text(_state(row), style=_COLOURS.get(row.state, "dim")),
             _answer(row, None if known is None else known.get(row.custom_id)),
             Text(f"{row.expected} → {row.found}" if row.found is not None else ""),
             Text(basis),
         )
     return table
+
+
+def _state(row: Result) -> str:
+    return STATES.get(row.state) or f"{row.state} {row.tier or ''}"
 
 
 def _answer(row: Result, known: KnownAnswer | None) -> Text:
@@ -56,8 +65,8 @@ def _answer(row: Result, known: KnownAnswer | None) -> Text:
 
 def print_summary(summary: Summary) -> None:
     """The batch in numbers, a line each."""
-    tiers = ", ".join(f"{count} by the {tier} model" for tier, count in summary.accepted_by_tier.items())
-    states = ", ".join(f"{count} {name}" for name, count in summary.states.items() if count)
+    tiers = ", ".join(f"{count} by the {MODELS[tier]}" for tier, count in summary.accepted_by_tier.items())
+    states = ", ".join(f"{count} {STATES.get(name, name)}" for name, count in summary.states.items() if count)
     console.out.print(f"{summary.total} tasks: {states}; accepted {tiers}; {summary.escalated} escalated")
     if summary.gold is not None:
         gold = summary.gold
@@ -124,8 +133,9 @@ class LiveProgress:
 
 def _counts(progress: Progress) -> str:
     return (
-        f"queued {progress.queued} · running {progress.running} · accepted locally {progress.accepted_local} · "
-        f"escalated {progress.escalated_waiting} waiting, {progress.accepted_escalation} accepted · "
+        f"queued {progress.queued} · running {progress.running} · "
+        f"waiting for the large model {progress.escalated_waiting} · "
+        f"accepted {progress.accepted_local} by the local model, {progress.accepted_escalation} by the large model · "
         f"rejected {progress.rejected} · failed {progress.failed}"
     )
 

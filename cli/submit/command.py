@@ -12,7 +12,7 @@ import typer
 from broker.connection import connect
 from cli.output import console
 from cli.output.tables import LiveProgress
-from cli.results import GoldOption, find_gold, print_results
+from cli.output.results import GoldOption, find_gold, print_results
 from cli.submit.bar import SubmitBar
 from evidence.reader import EvidenceReader
 from producer import intake, manifest, reconcile

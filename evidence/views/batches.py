@@ -43,8 +43,8 @@ class BatchSum:
         return self.accepted + self.rejected + self.failed + self.cancelled
 
     @property
-    def escalated(self) -> int:
-        """Runs that have evidence and no end: the large model is to be asked."""
+    def at_large_model(self) -> int:
+        """Runs that have evidence and no end: the large model is to be asked, or is at work."""
         return self.runs - self.ended
 
 

@@ -312,7 +312,7 @@ def test_batches_add_up(db: sqlite3.Connection) -> None:
     """The totals of the batches are those of their runs."""
     found = batches.latest(db)
     assert sum(batch.runs for batch in found) == 120
-    assert sum(batch.escalated for batch in found) == runs.totals(db)["escalated"]
+    assert sum(batch.at_large_model for batch in found) == runs.totals(db)["escalated"]
     assert batches.of(db, ["batch_1", "none"]).keys() == {"batch_1"}
     assert batches.latest(db, before=(found[0].last_at, found[0].batch_id)) == found[1:]
 
