@@ -1,4 +1,4 @@
-"""The dashboard: how long a view takes with a million runs behind it, and what open pages take from the stack.
+"""The dashboard: how long a view takes with a million runs behind it, in a browser too, and what open pages take.
 
 The million is a real log, written by the writer's own code (`benchmarks.many_runs`), read into the views by the
 follower. A real `replay dashboard` serves it; one client asks for each view in turn, with other words, filters and
@@ -25,7 +25,8 @@ from urllib.parse import quote
 
 import httpx
 
-from benchmarks import corpora, many_runs, rig
+from benchmarks import corpora, first_view, many_runs, rig
+from benchmarks.first_view import FirstViews
 from benchmarks.registry import Metric, Run, alternate
 from broker import envelope
 from evidence.row import RUN_SCHEMA
@@ -38,15 +39,18 @@ from replay.topology import Queue, TaskName
 from tests.processes import environment, free_port, running, wait_for
 
 LIMIT_MS = 150.0
+LIMIT_KB = 150.0
+LIMIT_PAINT_MS = 1000.0
 OPEN_PAGES = 20
 _ROUNDS = 40
+_LOOKS = 5
 _LANES = {"local": 2, "escalation": 1}
 _RANGES = ("1h", "6h", "24h", "7d", "30d")
 _REPLAY = str(Path(sys.executable).parent / "replay")
 
 
 def measure(run: Run) -> Iterator[Metric]:
-    """The slowest view, then the cost of open pages."""
+    """The slowest view, first views in a browser, then the cost of open pages."""
     wanted = run.count(1_000_000, 20_000)
     folder = run.place("million")
     settings = Settings(data_dir=folder)
@@ -58,6 +62,7 @@ def measure(run: Run) -> Iterator[Metric]:
     with rig.broker(run.place("views")):
         known = Settings(data_dir=folder, broker_url=rig.address(run.folder / "views"))
         slowest, found = views(known, wanted, run.count(_ROUNDS, 10))
+        seen = first_views(known, wanted, run.count(_LOOKS, 2))
     told = ", ".join(f"{name} {p95:.0f}" for name, p95 in sorted(found.items(), key=lambda view: -view[1]))
     yield Metric(
         "dashboard.p95_ms_at_1m",
@@ -69,7 +74,41 @@ def measure(run: Run) -> Iterator[Metric]:
         f"evidence were made from its log in {read_s:.0f} s. Baseline: the bound.",
         "<= 150 ms",
     )
+    yield from told_of_first(seen, run.count(_LOOKS, 2), wanted)
     yield cost(run)
+
+
+def first_views(settings: Settings, wanted: int, rounds: int) -> FirstViews:
+    """What a browser with an empty cache takes of each view."""
+    asked = addresses(settings, wanted, random.Random(1))  # noqa: S311  no secrets
+    with served(settings) as base:
+        return first_view.measure(base, asked, rounds)
+
+
+def told_of_first(seen: FirstViews, rounds: int, wanted: int) -> Iterator[Metric]:
+    """The heaviest first view, and the slowest."""
+    heaviest = max(seen.kilobytes, key=lambda name: seen.kilobytes[name])
+    slowest = max(seen.painted_ms, key=lambda name: seen.painted_ms[name])
+    ratio = seen.painted_ms[slowest] / seen.bare_ms
+    yield Metric(
+        "dashboard.first_view_kb",
+        seen.kilobytes[heaviest],
+        LIMIT_KB,
+        "kB",
+        f"All that Chromium with an empty cache takes over the wire of the heaviest view ({heaviest}), headers "
+        f"included, the live stream left out, {wanted:,} runs. Baseline: the bound.",
+        "<= 150 kB",
+    )
+    yield Metric(
+        "dashboard.first_paint_ms",
+        seen.painted_ms[slowest],
+        LIMIT_PAINT_MS,
+        "ms",
+        f"First contentful paint of the slowest view ({slowest}), the median of {rounds} looks with an empty cache: "
+        f"{ratio:.1f} times that of a page of two letters from the same process ({seen.bare_ms:.0f} ms), {wanted:,} "
+        "runs. Baseline: the bound.",
+        "<= 1 s",
+    )
 
 
 def views(settings: Settings, wanted: int, rounds: int) -> tuple[str, dict[str, float]]:

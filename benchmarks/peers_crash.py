@@ -3,7 +3,8 @@
 Each system works off the same tasks with two processes. Its whole process group is killed at random moments and started
 again at once. After the last kill it has `--patience` seconds; then is counted which tasks never ended, which ended
 twice, and how long after the last kill the last one ended. Each system has the settings with which its documentation
-says that nothing is lost, and otherwise its own defaults; `celery-acks-late-60s` has our visibility timeout and sweeps.
+says that nothing is lost, and otherwise its own defaults; `celery-acks-late-60s` has our visibility timeout and sweeps,
+`taskiq-60s` takes over as early.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from tests.processes import ROOT, Process, environment, running, worker_command,
 PROCESSES = 2
 TASK_S = 0.2
 _POLL_S = 0.2
+TASKIQ = ("-m", "taskiq", "worker", "benchmarks.peers_tasks:taskiq_broker", "--log-level", "WARNING")
+SAQ = ("-m", "saq", "benchmarks.peers_tasks.saq_settings")
 
 Ends = Callable[[], list[tuple[str, float]]]
 
@@ -55,7 +58,7 @@ class Counted:
         missing: Tasks that have not ended within the patience after the last kill.
         held: Messages that lay in the broker then: the missing ones may yet run.
         doubled: Tasks with more than one end.
-        recovered_s: From the last kill to the last end.
+        recovered_s: From the last kill to the last end; negative where none came after it.
     """
 
     system: str
@@ -108,7 +111,8 @@ def table(counted: Sequence[Counted]) -> str:
     lines.append("|---|---:|---:|---:|---:|---:|---:|")
     for one in counted:
         held = min(one.held, one.missing)
-        numbers = (one.tasks, one.kills, one.missing, held, one.doubled, round(one.recovered_s))
+        last = round(one.recovered_s) if one.recovered_s > 0 else "none"
+        numbers = (one.tasks, one.kills, one.missing, held, one.doubled, last)
         lines.append(f"| {one.system} | {' | '.join(map(str, numbers))} |")
     return "\n".join(lines)
 
@@ -181,12 +185,15 @@ def _held(client: redis.Redis) -> int:
             held += client.hlen(name)
         elif name in {"stock.local", "replay.local", "rq:queue:default"}:
             held += client.llen(name)
-        elif name == "rq:wip:default" or name.startswith("rq:wip:") or name == "rq:scheduled:default":
+        elif name in {"rq:wip:default", "rq:scheduled:default", "saq:default:incomplete"} or name.startswith("rq:wip:"):
             held += client.zcard(name)
+        elif name == "taskiq":
+            held += sum(group["pending"] + (group["lag"] or 0) for group in client.xinfo_groups(name))
     return held
 
 
-def _noted(notes: Path) -> list[tuple[str, float]]:
+def noted(notes: Path) -> list[tuple[str, float]]:
+    """The ends in a file of notes: task and Unix time."""
     if not notes.exists():
         return []
     parts = [line.split() for line in notes.read_text().splitlines()]
@@ -252,22 +259,44 @@ def _celery(folder: Path, client: redis.Redis, *, tuned: bool = False) -> System
     options = {"visibility_timeout": 60, "unacked_restore_interval": 5, "unacked_restore_throttle": 1} if tuned else {}
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
     celery = ["-m", "celery", "-A", "benchmarks.peers_tasks", "worker", *quiet, "--concurrency", str(PROCESSES)]
-    return _peer(folder, celery, "enqueue_celery", PEER_CELERY_OPTIONS=json.dumps(options))
+    return peer(folder, celery, "enqueue_celery", PEER_CELERY_OPTIONS=json.dumps(options))
 
 
 def _dramatiq(folder: Path, client: redis.Redis) -> System:
     del client
     command = ["-m", "dramatiq", "benchmarks.peers_tasks", "--processes", str(PROCESSES), "--threads", "1"]
-    return _peer(folder, command, "enqueue_dramatiq")
+    return peer(folder, command, "enqueue_dramatiq")
 
 
 def _rq(folder: Path, client: redis.Redis) -> System:
     del client
     pool = ["-m", "rq.cli", "worker-pool", "-n", str(PROCESSES), "-u", rig.address(folder), "-q"]
-    return _peer(folder, pool, "enqueue_rq")
+    return peer(folder, pool, "enqueue_rq")
 
 
-def _peer(folder: Path, worker: Sequence[str], enqueue: str, **more: str) -> System:
+def _taskiq(folder: Path, client: redis.Redis) -> System:
+    del client
+    command = [*TASKIQ, "--workers", str(PROCESSES), "--max-async-tasks", "1"]
+    # As long as our leases instead of ten minutes, and a lock that a dead process does not hold for ever.
+    options = {"idle_timeout": 60_000, "unacknowledged_lock_timeout": 5}
+    return peer(folder, command, "enqueue_taskiq", PEER_TASKIQ_OPTIONS=json.dumps(options))
+
+
+def _saq(folder: Path, client: redis.Redis) -> System:
+    del client
+    command = [*SAQ, "--workers", str(PROCESSES)]
+    return peer(folder, command, "enqueue_saq", PEER_SAQ_OPTIONS=json.dumps({"concurrency": 1}))
+
+
+def peer(folder: Path, worker: Sequence[str], enqueue: str, **more: str) -> System:
+    """A system whose tasks are in `benchmarks.peers_tasks`.
+
+    Args:
+        folder: That of the broker.
+        worker: What its workers run, behind the interpreter.
+        enqueue: The function there that enqueues.
+        more: Further variables of all its processes.
+    """
     notes = folder / "notes"
     url = rig.address(folder)
     env = environment(folder) | {
@@ -282,7 +311,7 @@ def _peer(folder: Path, worker: Sequence[str], enqueue: str, **more: str) -> Sys
         code = f"from benchmarks.peers_tasks import {enqueue}; {enqueue}({count})"
         subprocess.run([sys.executable, "-c", code], check=True, env=env, cwd=ROOT)
 
-    return System(([sys.executable, *worker], env), send, lambda: _noted(notes), _nothing)
+    return System(([sys.executable, *worker], env), send, lambda: noted(notes), _nothing)
 
 
 SYSTEMS: Mapping[str, Callable[[Path, redis.Redis], System]] = {
@@ -291,6 +320,8 @@ SYSTEMS: Mapping[str, Callable[[Path, redis.Redis], System]] = {
     "celery-acks-late-60s": partial(_celery, tuned=True),
     "dramatiq": _dramatiq,
     "rq": _rq,
+    "taskiq-60s": _taskiq,
+    "saq": _saq,
 }
 
 

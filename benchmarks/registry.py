@@ -20,7 +20,7 @@ from replay.study import conditions
 
 AREAS = (
     "path", "model", "prefix", "evidence", "submit", "recovery", "chaos", "scale", "carry", "retrieval", "gate",
-    "dashboard",
+    "dashboard", "peers",
 )  # fmt: skip
 """In the order in which they run."""
 

@@ -26,8 +26,9 @@ _PASSWORD_BYTES = 24
 class Role(StrEnum):
     """Who speaks to the broker.
 
-    `PRODUCER`: `replay submit`, `results`, `cancel`, `batch`, and the scheduler. `WORKER`: both lanes. `WRITER`: the
-    evidence writer. `OPERATOR`: what a producer may, and `replay dead` and `replay lane`. `DASHBOARD`: only looks.
+    `PRODUCER`: `replay submit`, `results`, looking at batches, and the scheduler. `WORKER`: both lanes. `WRITER`: the
+    evidence writer. `OPERATOR`: what a producer may, `replay dead`, `replay lane`, and what is done to whole batches.
+    `DASHBOARD`: only looks.
     """
 
     PRODUCER = "producer"

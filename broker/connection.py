@@ -17,6 +17,7 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import (
     AuthenticationError,
+    BusyLoadingError,
     ConnectionError,  # noqa: A004  redis's names
     NoPermissionError,
     RedisError,
@@ -79,13 +80,27 @@ def connect(settings: Settings, *, patience: int = 3) -> redis.Redis:
             hint="`replay broker acl` writes the users with the rights that each role needs",
         ) from error
     except RedisError as error:
-        hint = tls.advice(error, urlsplit(describe(settings)).scheme) or (
-            "start it with `replay up`, or set REPLAY_BROKER_URL to a running Redis or Valkey server"
-            if settings.broker_url is None
-            else "start that server or correct REPLAY_BROKER_URL; unset it to use the embedded one (`replay up`)"
-        )
-        raise BrokerUnavailable(f"the broker at {describe(settings)} does not answer: {error}", hint=hint) from error
+        raise unavailable(settings, error) from error
     return _client(settings, retries=patience)
+
+
+def unavailable(settings: Settings, error: RedisError) -> BrokerUnavailable:
+    """The error for people: what does not answer, and how it is started."""
+    if settings.broker_url is None:
+        is_refused = isinstance(error, ConnectionError) and not isinstance(error, BusyLoadingError)
+        if is_refused and not isinstance(error.__context__, PermissionError):
+            # Nobody listens on its socket. Where that lies, and what the library says of it, helps nobody to start it.
+            return BrokerUnavailable(
+                "the broker is not running",
+                hint="start it with `replay up`, or set REPLAY_BROKER_URL to a running Redis or Valkey server",
+            )
+        return BrokerUnavailable(
+            f"the broker runs, but does not answer: {error}", hint="wait a moment; then `replay doctor` says more"
+        )
+    hint = tls.advice(error, urlsplit(describe(settings)).scheme) or (
+        "start that server or correct REPLAY_BROKER_URL; unset it to use the embedded one (`replay up`)"
+    )
+    return BrokerUnavailable(f"the broker at {describe(settings)} does not answer: {error}", hint=hint)
 
 
 def celery_url(settings: Settings) -> str:

@@ -65,6 +65,7 @@ class Envelope:
     """One task message: Celery's task name, its id `<run_id>:<tier>`, and the one JSON argument.
 
     `enqueued_at` is None where the message does not say, and before it is enqueued; `traceparent` is empty then.
+    `body` is the call as it was read, where it is nothing but that argument; empty: it is to be written from `payload`.
     """
 
     task_name: TaskName
@@ -72,11 +73,12 @@ class Envelope:
     payload: dict[str, Any]
     enqueued_at: float | None = field(default=None, compare=False)
     traceparent: str = field(default="", compare=False)
+    body: bytes = field(default=b"", compare=False, repr=False)
 
     def message(self, queue: str, tag: str, keyring: Keyring = UNSIGNED) -> dict[str, Any]:
         """The kombu form, with `tag` as its delivery tag."""
         # ASCII only: JSON from a stranger may hold a lone surrogate, which UTF-8 cannot say.
-        body = json.dumps([[self.payload], {}, {}], separators=(",", ":")).encode("ascii")
+        body = self.body or json.dumps([[self.payload], {}, {}], separators=(",", ":")).encode("ascii")
         since = time.time() if self.enqueued_at is None else self.enqueued_at
         headers = {"lang": "py", "task": self.task_name.value, "id": self.message_id, ENQUEUED_AT: round(since, 3)}
         headers |= {tracing.HEADER: self.traceparent} if self.traceparent else {}
@@ -180,7 +182,9 @@ def opened(item: bytes, queue: Queue, keyring: Keyring = UNSIGNED) -> Envelope:
     # Before the body is parsed: what is not ours is not read any further.
     if (fault := keyring.fault(queue.value, message_id, body, headers.get(HEADER))) is not None:
         raise SignatureFault(fault)
-    return Envelope(TASK_OF[queue], message_id, _argument(body), _moment(headers), _traceparent(headers))
+    payload, is_bare = _argument(body)
+    as_read = body if is_bare else b""
+    return Envelope(TASK_OF[queue], message_id, payload, _moment(headers), _traceparent(headers), as_read)
 
 
 def tier_of(queue: Queue) -> Tier:
@@ -281,14 +285,15 @@ def _body(message: dict[str, Any]) -> bytes:
         raise EnvelopeFault(f"body: {error}") from None
 
 
-def _argument(body: bytes) -> dict[str, Any]:
+def _argument(body: bytes) -> tuple[dict[str, Any], bool]:
+    """The one argument of the call, and whether the call is in ASCII and nothing else stands in it."""
     try:
         call = json.loads(body.decode("utf-8", "surrogatepass"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise EnvelopeFault(f"body: {error}") from None
     match call:
-        case [[dict() as payload], dict() as keywords, *_] if not keywords:
-            return payload
+        case [[dict() as payload], dict() as keywords, *rest] if not keywords:
+            return payload, rest == [{}] and body.isascii()
         case _:
             raise EnvelopeFault("body: not a call with exactly one JSON object as its argument")
 

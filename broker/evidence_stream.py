@@ -12,9 +12,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from redis.exceptions import ResponseError
@@ -31,13 +30,14 @@ logger = logging.getLogger(__name__)
 FIELD = "record"
 SIGNATURE = "signature"
 
+_FIELD, _SIGNATURE, _TRACEPARENT = FIELD.encode(), SIGNATURE.encode(), tracing.HEADER.encode()
+
 _PAGE = 500
 # The name of a writer that holds nothing is forgotten after a day.
 _FORGET_MS = 24 * 3600 * 1000
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry: the stream's id and the bytes of its record.
 
     `traceparent` is the trace that it belongs to, in the words of whoever wrote it; empty where it says of none.
@@ -155,18 +155,18 @@ def _entry(entry_id: bytes, fields: dict[bytes, bytes], keyring: Keyring) -> Ent
         # The server allows no entry without fields: this one is pending and was deleted. Deleting is not ours.
         logger.error("entry %s of the evidence stream was deleted by somebody before it was written", entry_id.decode())
         return Entry(entry_id, b"")
-    record = fields.get(FIELD.encode(), b"")
+    record = fields.get(_FIELD, b"")
     if not record:
         cause = f"evidence: an entry without the field `{FIELD}`"
         logger.error("%s; kept as dead_entry_%s", cause, entry_id.decode())
         shown = {_readable(name): _readable(value) for name, value in fields.items()}
         return Entry(entry_id, dead.wire(letter_of(entry_id, cause, canonical_json(shown))))
-    signature = fields.get(SIGNATURE.encode())
+    signature = fields.get(_SIGNATURE)
     claimed = None if signature is None else signature.decode("utf-8", "replace")
     fault = keyring.fault(EVIDENCE_STREAM, "", record, claimed)
     if fault is not None:
         return Entry(entry_id, dead.wire(letter_of(entry_id, f"signature: {fault}", record)))
-    return Entry(entry_id, record, fields.get(tracing.HEADER.encode(), b"").decode("ascii", "replace"))
+    return Entry(entry_id, record, fields.get(_TRACEPARENT, b"").decode("ascii", "replace"))
 
 
 def letter_of(entry_id: bytes, cause: str, payload: bytes) -> DeadLetter:

@@ -13,8 +13,8 @@ import json
 import logging
 import math
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -114,9 +114,16 @@ class Meters:
 
     def observe(self, meter: Meter, value: float, *labels: str) -> None:
         """Add one value to a histogram."""
-        at = bisect_left(meter.buckets, value)
-        self._counted[meter.name, labels, _INFINITE if at == len(meter.buckets) else repr(meter.buckets[at])] += 1
-        self._counted[meter.name, labels, _SUM] += value
+        self.observe_all(meter, (value,), *labels)
+
+    def observe_all(self, meter: Meter, values: Collection[float], *labels: str) -> None:
+        """Add values to a histogram."""
+        if not values:
+            return
+        for at, times in Counter(bisect_left(meter.buckets, value) for value in values).items():
+            bound = _INFINITE if at == len(meter.buckets) else repr(meter.buckets[at])
+            self._counted[meter.name, labels, bound] += times
+        self._counted[meter.name, labels, _SUM] += sum(values)
 
     def flush(self, client: redis.Redis) -> None:
         """Tell the broker. Where it does not take it, the counts are kept for the next time; nothing is raised."""

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from broker.connection import connect
-from cli.output import console
+from cli.output import bare, console
 from producer import letters, requeue
 from producer.letters import Lying, harmless
 from producer.requeue import Dealt, Fate
@@ -18,7 +18,9 @@ from replay.contracts import DeadLetter
 from replay.errors import InputError
 from replay.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Messages that could not be run: look at them, requeue or discard them.")
+app = typer.Typer(
+    help="Messages that could not be run: look at them, requeue or discard them. Alone it lists them, as `list` does."
+)
 
 Names = Annotated[
     list[str] | None, typer.Argument(help="Ids from `replay dead list`, or unambiguous beginnings of them.")
@@ -54,6 +56,9 @@ def list_letters(
     console.out.print(table)
     if older:
         console.note(f"{older} older ones are not shown: -n {older + len(shown)} shows them")
+
+
+bare.shows(app, list_letters)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from cli.output.reading_bar import ReadingBar
+from evidence import telling
 from evidence.reader import Entry, EvidenceReader
 from producer import manifest
 from replay.contracts import ReplayRun
@@ -157,7 +158,7 @@ def _keep(found: dict[str, str], key: str, what: str) -> None:
 def _read(entry: Entry) -> ReplayRun:
     if entry.record.get("schema") != _SCHEMA:
         raise InputError(
-            f"{entry.record['id']} is no run but a {entry.record['schema']} record",
+            f"{entry.record['id']} is no run: {telling.in_words(entry.record)}",
             hint=f"Look at it: replay evidence show {entry.record['id']}",
         )
     try:

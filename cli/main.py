@@ -8,46 +8,119 @@ import sys
 from importlib.metadata import version
 from typing import Annotated
 
-try:
-    import typer
-    from pydantic import ValidationError
+import typer
 
-    from cli import (
-        api,
-        broker,
-        cancel,
-        dead,
-        doctor,
-        metrics,
-        models,
-        quickstart,
-        report,
-        results,
-        review,
-        run,
-        stack,
-        top,
-        worker,
-    )
-    from cli.ab import command as ab
-    from cli.batch import app as batch
-    from cli.corpus import app as corpus
-    from cli.evidence import app as evidence
-    from cli.gate import app as gate
-    from cli.lane import app as lane
-    from cli.output import console
-    from cli.schedule import app as schedule
-    from cli.study import app as study
-    from cli.submit import command as submit
-    from replay.errors import ConfigurationError, ReplayError
-    from replay.settings import Settings
-except KeyboardInterrupt:
-    # Loading takes a second, and nobody else handles Ctrl-C yet.
-    print("stopped before anything was begun", file=sys.stderr)
-    sys.exit(130)
+from cli.lazy import Place, lazy
+from replay.errors import ConfigurationError, ReplayError
+
+# What `replay --help` lists, in its order. The sentences are those of the commands.
+PLACES = {
+    "quickstart": Place(
+        "cli.quickstart",
+        "quickstart",
+        "Audit eight claims about the source of celery, kombu and redis-py, start to end, on this machine alone.",
+    ),
+    "run": Place(
+        "cli.run",
+        "run",
+        "Audit one task through the same queues as a batch, and show the answer, what it rests on, and the verdict.",
+    ),
+    "submit": Place(
+        "cli.submit.command",
+        "submit",
+        "Submit tasks. The same file again is the same batch: it is resumed, and nothing is done twice.",
+    ),
+    "results": Place(
+        "cli.results",
+        "results",
+        "Show what came of a batch, in the order of its input; partial results are fine at any time.",
+    ),
+    "report": Place("cli.report", "report", "Write the replay report of a batch, of a period, or of all evidence."),
+    "cancel": Place(
+        "cli.cancel", "cancel", "Cancel a batch: its waiting tasks end as `cancelled` as soon as a worker takes them."
+    ),
+    "up": Place(
+        "cli.stack",
+        "up",
+        "Start the local stack under supervision: broker, model servers, workers, writer, scheduler, dashboard.",
+    ),
+    "down": Place("cli.stack", "down", "Stop the local stack; what is being generated is finished and written first."),
+    "status": Place(
+        "cli.stack", "status", "Show programs, queues, lanes and workers. Exit code 3 when the broker does not answer."
+    ),
+    "top": Place("cli.top", "top", "Watch queues, lanes, workers, rates and the last runs live; q or Ctrl-C ends it."),
+    "worker": Place(
+        "cli.worker",
+        "worker",
+        "Run one worker in the foreground until it is told to stop; SIGTERM lets it finish what it has begun.",
+    ),
+    "dashboard": Place("cli.stack", "dashboard", "Serve the monitoring dashboard in the foreground."),
+    "api": Place(
+        "cli.api", "api", "Serve a Batch HTTP API in the foreground that OpenAI's clients know: files, batches, models."
+    ),
+    "metrics": Place(
+        "cli.metrics",
+        "metrics",
+        "Print the metrics of the whole system once, or serve them for Prometheus where no dashboard runs.",
+    ),
+    "doctor": Place(
+        "cli.doctor",
+        "doctor",
+        "Check the installation, the settings and what should answer. Exit code 1 when a check fails.",
+    ),
+    "ab": Place(
+        "cli.ab.command",
+        "ab",
+        "Compare three arms on the same tasks: the local model with evidence, from memory, and no model at all.",
+    ),
+    "batch": Place(
+        "cli.batch.app",
+        "app",
+        "Batches: list, look at, wait for, pause, resume, retry and cancel them; their results. Alone it lists them.",
+    ),
+    "schedule": Place(
+        "cli.schedule.app",
+        "app",
+        "Recurring replays: add, list, look at, pause, resume and remove them; what comes next. Alone it lists them.",
+    ),
+    "dead": Place(
+        "cli.dead",
+        "app",
+        "Messages that could not be run: look at them, requeue or discard them. Alone it lists them, as `list` does.",
+    ),
+    "review": Place(
+        "cli.review",
+        "app",
+        "Reviews: what a person says of a run that ended rejected or undecided. Alone it lists what waits.",
+    ),
+    "models": Place(
+        "cli.models",
+        "app",
+        "The embedded models: list, fetch, serve. Not needed with your own endpoint. Alone it lists them.",
+    ),
+    "corpus": Place(
+        "cli.corpus.app",
+        "app",
+        "The corpus: what retrieval finds. Build it, add to it, look into it. Alone it says what is in it: `stats`.",
+    ),
+    "evidence": Place(
+        "cli.evidence.app",
+        "app",
+        "The append-only evidence log: read it, prove it. Alone it shows the last records, as `tail` does.",
+    ),
+    "gate": Place("cli.gate.app", "app", "The gate: try it on cases, see why it decided, audit what is claimed."),
+    "study": Place("cli.study.app", "app", "Studies: what another gate would have said, and what the loop does."),
+    "lane": Place(
+        "cli.lane.app",
+        "app",
+        "The lanes of work: pause, resume, budgets, and why one stands still. Alone it shows them, as `list` does.",
+    ),
+    "broker": Place("cli.broker", "app", "The embedded broker, and users with few rights for one of your own."),
+}
 
 app = typer.Typer(
     name="replay",
+    cls=lazy(PLACES),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Audit in bulk on a small local model, kept honest by playbooks, a deterministic gate and an evidence log.",
@@ -75,56 +148,27 @@ def _options(
     """Options before the sub-command."""
 
 
-app.command("quickstart")(quickstart.quickstart)
-app.command("run")(run.run)
-app.command("submit")(submit.submit)
-app.command("results")(results.results)
-app.command("report")(report.report)
-app.command("cancel")(cancel.cancel)
-app.command("up")(stack.up)
-app.command("down")(stack.down)
-app.command("status")(stack.status)
-app.command("top")(top.top)
-app.command("worker")(worker.worker)
-app.command("dashboard")(stack.dashboard)
-app.command("api")(api.api)
-app.command("metrics")(metrics.metrics)
-app.command("doctor")(doctor.doctor)
-app.command("ab")(ab.ab)
-app.add_typer(batch.app, name="batch")
-app.add_typer(schedule.app, name="schedule")
-app.add_typer(dead.app, name="dead")
-app.add_typer(review.app, name="review")
-app.add_typer(models.app, name="models")
-app.add_typer(corpus.app, name="corpus")
-app.add_typer(evidence.app, name="evidence")
-app.add_typer(gate.app, name="gate")
-app.add_typer(study.app, name="study")
-app.add_typer(lane.app, name="lane")
-app.add_typer(broker.app, name="broker")
-
-
 def main() -> None:
     """Run the command line; end with an exit code that says what happened."""
     try:
         app()
     except ReplayError as error:
         sys.exit(_told(error))
-    except ValidationError as error:
-        if error.title != Settings.__name__:
+    except ValueError as error:
+        if (wrong := _wrong_settings(error)) is None:
             raise
-        sys.exit(_told(_wrong_settings(error)))
+        sys.exit(_told(wrong))
     except SystemExit as end:
         # Typer turns Ctrl-C and a broken pipe into exits of its own; the second one is told by its cause alone.
         if end.code == _CTRL_C:
-            console.note(_STOPPED)
+            _note(_STOPPED)
         if isinstance(end.__context__, BrokenPipeError) and _is_unread(1):
             # The reader of our output went away (`replay evidence tail | head`): not an error of ours.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.exit(0)
         raise
     except KeyboardInterrupt:
-        console.note(_STOPPED)
+        _note(_STOPPED)
         sys.exit(_CTRL_C)
 
 
@@ -136,11 +180,24 @@ def _is_unread(descriptor: int) -> bool:
 
 
 def _told(error: ReplayError) -> int:
+    from cli.output import console  # noqa: PLC0415  what speaks in colour takes a while to load
+
     console.print_error(error)
     return error.exit_code
 
 
-def _wrong_settings(error: ValidationError) -> ConfigurationError:
+def _note(text: str) -> None:
+    from cli.output import console  # noqa: PLC0415  as above
+
+    console.note(text)
+
+
+def _wrong_settings(error: ValueError) -> ConfigurationError | None:
+    """What an error says of the settings, if it is about them."""
+    from pydantic import ValidationError  # noqa: PLC0415  as above; where it was raised it is loaded
+
+    if not isinstance(error, ValidationError) or error.title != "Settings":
+        return None
     # What was given is not repeated: it may be a key.
     faults = [f"REPLAY_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
     return ConfigurationError("; ".join(faults), hint="Correct it, or unset it for the default.")

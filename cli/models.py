@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli.output import console
+from cli.output import bare, console
 from replay.contracts import Tier
 from replay.models import catalogue, embedded, files
 from replay.settings import Settings
 
 app = typer.Typer(
-    no_args_is_help=True, help="The embedded models: list, fetch, serve. Not needed with your own endpoint."
+    help="The embedded models: list, fetch, serve. Not needed with your own endpoint. Alone it lists them."
 )
 
 CONTEXT_PER_SLOT = 4096
@@ -46,6 +46,9 @@ def list_models(as_json: console.AsJson = False) -> None:
         size = f"{int(row['bytes']) / 2**20:.0f} MiB"
         table.add_row(str(row["name"]), str(row["tier"]), str(row["license"]), size, here)
     console.out.print(table)
+
+
+bare.shows(app, list_models)
 
 
 @app.command()

@@ -7,8 +7,10 @@ from redis.exceptions import RedisError
 
 from broker import action
 from broker.action import Action
+from broker.connection import connect
 from broker.signing import Keyring
-from replay.errors import BrokerUnavailable
+from evidence.log import EvidenceLog
+from replay.errors import BrokerUnavailable, EvidenceLocked
 from replay.settings import Settings
 
 
@@ -25,3 +27,24 @@ def note(client: redis.Redis, settings: Settings, noted: Action) -> None:
             f"Who does this could not be noted in the evidence, so it was not done: {error}",
             hint="Where the broker has users, what acts on lanes and batches needs the rights of the operator.",
         ) from error
+
+
+def note_anyhow(settings: Settings, noted: Action) -> None:
+    """Note an action also where the broker does not answer: in the log itself, unless somebody writes it.
+
+    Raises:
+        BrokerUnavailable: It could not be noted either way.
+    """
+    try:
+        client = connect(settings)
+    except BrokerUnavailable as gone:
+        try:
+            with EvidenceLog.of(settings) as log:
+                log.append([noted.wire()])
+        except EvidenceLocked:
+            raise BrokerUnavailable(
+                f"Who does this could not be noted in the evidence, so it was not done: {gone.message}", hint=gone.hint
+            ) from gone
+        return
+    with client:
+        note(client, settings, noted)

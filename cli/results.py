@@ -19,8 +19,7 @@ def results(
 ) -> None:
     """Show what came of a batch, in the order of its input; partial results are fine at any time.
 
-    Short for `replay batch results --format table`, with all of its options; where a file is named, for
-    `replay batch results`.
+    Short for `replay batch results --format table`, with the same options; where a file is named, rows are written.
 
     Example: replay results --format csv > results.csv
     """

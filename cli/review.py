@@ -9,8 +9,7 @@ import typer
 from rich.table import Table
 
 from broker.action import who
-from cli.output import console
-from cli.session import keep_record
+from cli.output import bare, console
 from evidence import reviews
 from evidence.reader import EvidenceReader
 from evidence.reviews import Decision
@@ -18,7 +17,9 @@ from replay.afterwards import Review
 from replay.contracts import Ruling
 from replay.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Reviews: what a person says of a run that ended rejected or undecided.")
+app = typer.Typer(
+    help="Reviews: what a person says of a run that ended rejected or undecided. Alone it lists what waits."
+)
 
 Run = Annotated[str, typer.Argument(help="A run id, as `replay review list` prints it.")]
 Note = Annotated[str, typer.Option("--note", "-m", help="Why: what you saw in the evidence.")]
@@ -51,6 +52,9 @@ def list_waiting(
     console.note("what a run rests on: replay evidence show RUN")
 
 
+bare.shows(app, list_waiting)
+
+
 @app.command()
 def accept(
     run: Run,
@@ -78,6 +82,8 @@ def reject(run: Run, note: Note, verdict: RightVerdict = None, as_json: console.
 
 
 def _keep(run: str, decision: Decision, note: str, verdict: Ruling | None, *, admit: bool, as_json: bool) -> None:
+    from cli.session import keep_record  # noqa: PLC0415  it loads what writes evidence, and more
+
     settings = Settings()
     found = reviews.case(EvidenceReader(settings.evidence_log), run)
     made = reviews.judge(found, decision, note=note, who=who(), verdict=verdict, admit=admit)

@@ -11,8 +11,8 @@ import typer
 
 from cli import session
 from cli.output import console
-from cli.output.tables import results_table
 from cli.output.results import print_results
+from cli.output.tables import results_table
 from cli.submit.command import wait_for
 from producer import manifest, single
 from producer.line import TaskLine

@@ -19,12 +19,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from broker.connection import connect, describe
+from broker.connection import connect, describe, unavailable
 from cli.lane import app as lane
 from cli.output import console
-from evidence.row import Row
+from evidence import telling
+from evidence.reader import EvidenceReader
+from evidence.row import RUN_SCHEMA, Row
 from replay.contracts import State
-from replay.errors import BrokerUnavailable
 from replay.settings import Settings
 from stack.top import Sight, Watch, wire
 
@@ -44,24 +45,23 @@ def top(
     Example: replay top
     """
     settings = Settings()
+    reader = EvidenceReader(settings.evidence_log)
     with connect(settings, patience=0) as broker:
         watch = Watch(broker, settings)
         if as_json:
             _stream(watch, settings, interval, once=once)
         elif once or not console.out.is_terminal:
-            console.out.print(_screen(_look(watch, settings), settings))
+            console.out.print(_screen(_look(watch, settings), settings, reader))
         else:
             with suppress(KeyboardInterrupt):
-                _live(watch, interval, settings)
+                _live(watch, interval, settings, reader)
 
 
 def _look(watch: Watch, settings: Settings) -> Sight:
     try:
         return watch.look()
     except RedisError as error:
-        raise BrokerUnavailable(
-            f"the broker at {describe(settings)} does not answer: {error}", hint="`replay doctor` says more."
-        ) from error
+        raise unavailable(settings, error) from error
 
 
 def _stream(watch: Watch, settings: Settings, interval: float, *, once: bool) -> None:
@@ -72,13 +72,13 @@ def _stream(watch: Watch, settings: Settings, interval: float, *, once: bool) ->
         time.sleep(interval)
 
 
-def _live(watch: Watch, interval: float, settings: Settings) -> None:
+def _live(watch: Watch, interval: float, settings: Settings, reader: EvidenceReader) -> None:
     with _keys() as pressed, Live(console=console.out, screen=True, auto_refresh=False) as shown:
         while True:
             try:
-                screen = _screen(watch.look(), settings)
+                screen = _screen(watch.look(), settings, reader)
             except RedisError as error:
-                screen = Text(f"the broker does not answer: {error}\nwaiting for it; q ends", "yellow")
+                screen = Text(f"{unavailable(settings, error).message}\nwaiting for it; q ends", "yellow")
             shown.update(screen, refresh=True)
             if pressed(interval):
                 return
@@ -113,7 +113,7 @@ def _keys() -> Iterator[Callable[[float], bool]]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def _screen(sight: Sight, settings: Settings) -> RenderableType:
+def _screen(sight: Sight, settings: Settings, reader: EvidenceReader) -> RenderableType:
     return Group(
         _head(sight, settings),
         Text(),
@@ -124,7 +124,7 @@ def _screen(sight: Sight, settings: Settings) -> RenderableType:
         Text(),
         _workers(sight),
         Text(),
-        _recent(sight.recent),
+        _recent(sight.recent, reader),
     )
 
 
@@ -180,14 +180,19 @@ def _workers(sight: Sight) -> RenderableType:
     return table
 
 
-def _recent(rows: tuple[Row, ...]) -> RenderableType:
+def _recent(rows: tuple[Row, ...], reader: EvidenceReader) -> RenderableType:
     if not rows:
         return Text("no evidence yet", "dim")
     table = Table("at", "run", "task", "state", "by", "time", box=None, header_style="dim")
     for row in rows:
+        if row.schema != RUN_SCHEMA:
+            # What it is stands in the record alone; the index knows runs.
+            told = Text(telling.in_words(reader.read(row).record), "dim", overflow="ellipsis")
+            table.add_row((row.recorded_at or "")[11:19], row.run_id or "", told)
+            continue
         table.add_row(
             (row.recorded_at or "")[11:19],
-            row.run_id or row.schema,
+            row.run_id or "",
             Text(row.custom_id or "", overflow="ellipsis"),
             Text(row.state or "", _COLOURS.get(row.state or "", "dim")),
             row.tier or "",

@@ -15,16 +15,15 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
-from dashboard import status
+from dashboard import assets, status
 from dashboard.access import login
 from dashboard.access.gate import Access, while_admitted
 from dashboard.access.guard import Guard
 from dashboard.access.rules import rules
 from dashboard.acting import Counter
 from dashboard.actions import Actions, Books
-from dashboard.desk import STATIC, Desk
+from dashboard.desk import ASSETS, Desk
 from dashboard.headers import SecurityHeaders
 from dashboard.pages import batches, corpus, dead, gate, lanes, metrics, overview, review, run, runs
 from replay.errors import EvidenceError, InputError, ReplayError, UnavailableError
@@ -59,7 +58,7 @@ def make_app(
     routes = [
         Route("/healthz", _health),
         Route("/live", _stream(desk, access)),
-        Mount("/static", StaticFiles(directory=STATIC)),
+        Mount(assets.PREFIX, ASSETS),
         *login.routes(desk, access),
     ]
     for page in PAGES:

@@ -26,10 +26,12 @@ from starlette.templating import Jinja2Templates
 from broker.connection import connect
 from dashboard import foreign, formats
 from dashboard.actions import Actions, Books
+from dashboard.assets import Assets
 from dashboard.follower import Follower
 from dashboard.live import Live
 from dashboard.ranges import RANGES
 from dashboard.watch import Watch
+from evidence import telling
 from evidence.views.schema import reading
 from replay.contracts import Ruling, State, Tier
 from replay.errors import BrokerUnavailable, InputError, ReplayError, UnavailableError
@@ -56,6 +58,7 @@ class _Compiled(BytecodeCache):
 
 
 _COMPILED = _Compiled()
+ASSETS = Assets(STATIC)
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,9 @@ class Desk:
         env.bytecode_cache = _COMPILED
         env.trim_blocks = env.lstrip_blocks = True
         env.filters.update(formats.FILTERS | foreign.FILTERS)
-        env.globals.update(marked=foreign.marked, states=tuple(State), rulings=tuple(Ruling), tiers=tuple(Tier))
-        env.globals.update(navigation=NAVIGATION, ranges=RANGES, asset=lambda name: f"/static/{name}")
+        env.globals.update(marked=foreign.marked, in_words=telling.in_words)
+        env.globals.update(states=tuple(State), rulings=tuple(Ruling), tiers=tuple(Tier))
+        env.globals.update(navigation=NAVIGATION, ranges=RANGES, asset=ASSETS.address)
 
     def broker(self) -> redis.Redis:
         """A client of the broker, which answered when it was made; one for all pages, safe in threads.

@@ -1,4 +1,4 @@
-"""The headers of every answer: nothing but our own files runs, styles or is framed, and nothing is kept in caches."""
+"""The headers of every answer: nothing but our own files runs, styles or is framed, and no page is kept in caches."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _ALWAYS.items():
                     headers.setdefault(name, value)
-                # Our own files are asked for again each time, and mostly answered with 304.
-                headers.setdefault("Cache-Control", "no-cache" if scope["path"].startswith("/static/") else "no-store")
+                # Our own files say themselves how long they may be kept.
+                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         await self._app(scope, receive, with_headers)

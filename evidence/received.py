@@ -19,12 +19,13 @@ from replay.identity import Json
 
 from .format import MAX_BODY_BYTES, Body, join, prepare
 
-# What may stand in a number, what may stand before one, and all the rest: an exponent is then found by its letter.
+# What may stand in a number, what may stand behind one, and all the rest. An exponent is then found by its letter; that
+# a number has to end with it keeps out what hashes are full of, a digit before an `e`.
 _ROUGHLY = bytes(
-    ord("0") if chr(byte) in "0123456789.-" else ord(":") if chr(byte) in ":,[" else byte if chr(byte) == "e" else 0
+    ord("0") if chr(byte) in "0123456789.+-" else ord(",") if chr(byte) in ",]}" else byte if chr(byte) == "e" else 0
     for byte in range(256)
 )
-_EXPONENT = re.compile(rb":0+e")
+_EXPONENT = re.compile(rb"0e0+,")
 _SMALL = b"0.0000"
 
 
@@ -65,9 +66,8 @@ _SORTED = orjson.OPT_SORT_KEYS
 
 def _refused(record: Mapping[str, Json]) -> bool:
     """Would `prepare` refuse it? Then it is the one to say why."""
-    return "chain" in record or any(
-        not isinstance(record.get(field), str) or not record[field] for field in ("schema", "id")
-    )
+    schema, name = record.get("schema"), record.get("id")
+    return "chain" in record or not (isinstance(schema, str) and schema and isinstance(name, str) and name)
 
 
 def _may_hold_an_odd_float(data: bytes) -> bool:

@@ -33,7 +33,7 @@ def cancel(batch: Batch, settings: Settings, client: redis.Redis | None = None) 
     except (BrokerUnavailable, RedisError) as error:
         raise BrokerUnavailable(
             f"Batch {batch.batch_id} is marked as cancelled, but the workers could not be told: {error}",
-            hint="Start the broker (`replay status` shows whether it runs) and cancel the batch again.",
+            hint="Start the broker (`replay up`) and cancel the batch again.",
         ) from error
     ledger = BatchLedger(EvidenceReader(settings.evidence_log), batch.batch_id, batch.superseded)
     return len(batch.tasks) - ledger.tally().done

@@ -113,6 +113,7 @@ class Lines:
         overrides: Options for all tasks.
         errors_file: Where bad lines go; by default `<FILE>.errors.jsonl`, or `stdin.errors.jsonl` here. An old one is
             removed where every line is good.
+        keep_errors: Write that file; False leaves what lies there alone, and writes nothing anywhere.
         limit: Read so many good lines and no more.
         on_read: Told now and then how many bytes of the file are read.
         on_error: Told each bad line.
@@ -131,6 +132,7 @@ class Lines:
         overrides: Overrides = Overrides(),
         *,
         errors_file: Path | None = None,
+        keep_errors: bool = True,
         limit: int | None = None,
         on_read: Callable[[int], object] = lambda _: None,
         on_error: Callable[[LineError], object] = lambda _: None,
@@ -145,14 +147,15 @@ class Lines:
         # Most often nothing is decided for all tasks; then nothing is to be done for each.
         self._apply = overrides.apply if overrides != Overrides() else _as_it_is
         self._target = errors_file or Path("stdin.errors.jsonl" if is_stdin else f"{source}.errors.jsonl")
+        self._keeps = keep_errors
         self._limit = limit
         self._on_read = on_read
         self._on_error = on_error
 
     @property
     def errors_file(self) -> Path | None:
-        """Where the bad lines are; None without any."""
-        return self._target if self.bad else None
+        """Where the bad lines are; None without any, and where they are not kept."""
+        return self._target if self.bad and self._keeps else None
 
     def __iter__(self) -> Iterator[TaskLine]:
         """Read.
@@ -174,13 +177,15 @@ class Lines:
                     if self.good == self._limit:
                         break
                     continue
-                errors = errors or owned.enter_context(self._new_errors())
-                self._keep(item, errors)
+                self._tell(item)
+                if self._keeps:
+                    errors = errors or owned.enter_context(self._new_errors())
+                    self._keep(item, errors)
             else:
                 self._look(raw, before)
             if errors is not None:
                 self._flush(errors)
-        if not self.bad:
+        if self._keeps and not self.bad:
             self._remove_old()
 
     def _look(self, raw: BinaryIO, before: tuple[int, int] | None) -> None:
@@ -193,11 +198,13 @@ class Lines:
             )
         self._on_read(raw.tell())
 
-    def _keep(self, error: LineError, errors: BinaryIO) -> None:
+    def _tell(self, error: LineError) -> None:
         self.bad += 1
         if len(self.first_errors) < _TOLD:
             self.first_errors.append(error)
         self._on_error(error)
+
+    def _keep(self, error: LineError, errors: BinaryIO) -> None:
         line = json.dumps(error.wire(), ensure_ascii=False) + "\n"
         try:
             errors.write(line.encode("utf-8", errors="backslashreplace"))

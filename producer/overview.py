@@ -27,8 +27,8 @@ class Overview:
         cancelled: Was it cancelled?
         paused: Why it is paused; None where it is not.
         priority: Of what is enqueued from now on.
-        states: Tasks in each state: `without_evidence` are those with none, `at_large_model` those whose local answer was
-            rejected and that the large model has not ended yet; together they are all.
+        states: Tasks in each state: `without_evidence` are those with none, `at_large_model` those whose local answer
+            was rejected and that the large model has not ended yet; together they are all.
         escalated: Tasks whose local answer was rejected and handed on, whatever came of them.
         accepted_by_tier: How many of the accepted ones each tier answered.
         tokens: What the attempts took, by tier.

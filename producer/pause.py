@@ -43,7 +43,7 @@ def pause(batch_id: str, settings: Settings, client: redis.Redis | None = None, 
     except (BrokerUnavailable, RedisError) as error:
         raise BrokerUnavailable(
             f"Batch {batch_id} is marked as paused, but the workers could not be told: {error}",
-            hint="Start the broker (`replay status` shows whether it runs) and pause the batch again.",
+            hint="Start the broker (`replay up`) and pause the batch again.",
         ) from error
 
 

@@ -6,10 +6,7 @@ from collections.abc import Collection
 
 from broker.signing import Keyring
 from replay.contracts import Tier
-from replay.corpus import snapshot
 from replay.errors import ModelFileError
-from replay.gate import gate_without
-from replay.models import catalogue, files, routing
 from replay.settings import Settings
 
 
@@ -22,6 +19,11 @@ def check_needs(settings: Settings, wanted: Collection[str]) -> None:
         CorpusError: There is no corpus for the local worker.
         ModelFileError: The file of an embedded model is not here.
     """
+    # What only a start needs; who asks for the status of what was started loads this module too.
+    from replay.corpus import snapshot  # noqa: PLC0415
+    from replay.gate import gate_without  # noqa: PLC0415
+    from replay.models import catalogue, files, routing  # noqa: PLC0415
+
     gate_without(settings.gate_rules_off)
     Keyring.of(settings)
     for tier in Tier:

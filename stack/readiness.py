@@ -6,8 +6,6 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import httpx
-
 Probe = Callable[[int | None], str | None]
 """Given the program's pid, says what is still missing, in words; None when nothing is."""
 
@@ -21,6 +19,8 @@ class HttpHealth:
 
     def __call__(self, pid: int | None) -> str | None:
         """Ask once; a refused connection is a server that is not up yet."""
+        import httpx  # noqa: PLC0415  asked at a start only; who asks for the status loads this module too
+
         del pid
         try:
             # A proxy of the environment has no business with a loopback address.

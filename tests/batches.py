@@ -1,13 +1,18 @@
-"""Batches for tests: a few lines, and evidence of how their runs went, written by the real log."""
+"""Batches for tests: a few lines, submitted or not, and evidence of how their runs went, written by the real log."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
+import redis
+
+from broker import envelope
+from broker.envelope import Envelope
 from evidence.log import EvidenceLog
 from producer.line import TaskLine
 from producer.manifest import Batch
+from producer.submit import Submission, submit
 from replay import identity, pipeline
 from replay.contracts import (
     Answer,
@@ -24,8 +29,29 @@ from replay.contracts import (
     Usage,
     Verdict,
 )
+from replay.corpus import snapshot
 from replay.settings import Settings
+from replay.topology import Queue
 from tests.factories import make_bundle, make_generation
+
+
+def furnish(settings: Settings) -> Settings:
+    """Give these settings a corpus of one passage."""
+    snapshot.write([hit.record for hit in make_bundle().passages], settings.corpus_dir)
+    return settings
+
+
+def submitted(
+    settings: Settings, client: redis.Redis, count: int = 3, *, line: Mapping[str, Any] | None = None, **options: Any
+) -> Submission:
+    """Submit so many tasks; `line` gives fields of their lines."""
+    return submit(make_lines(count, **(line or {})), settings, source="tasks.jsonl", client=client, **options)
+
+
+def waiting(client: redis.Redis, queue: Queue = Queue.LOCAL) -> list[Envelope]:
+    """What waits in a queue, in the order in which workers take it."""
+    items = cast("list[bytes]", client.lrange(queue.value, 0, -1))
+    return [envelope.opened(item, queue) for item in items][::-1]
 
 
 def make_lines(count: int = 3, **fields: Any) -> list[TaskLine]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import re
 import signal
@@ -101,6 +102,7 @@ class ScriptedModel:
         self.count = 0
         self.probes = 0
         self.max_concurrency = 0
+        self._seen: set[bytes] = set()
         self.requests: deque[dict[str, Any]] = deque(maxlen=_KEPT_REQUESTS)
         self.authorizations: deque[str | None] = deque(maxlen=_KEPT_REQUESTS)
         self._server = _Server(("127.0.0.1", port), self)
@@ -121,6 +123,11 @@ class ScriptedModel:
         """The counters, as `/stats` shows them."""
         return {"count": self.count, "probes": self.probes, "max_concurrency": self.max_concurrency}
 
+    @property
+    def distinct(self) -> int:
+        """How many of the chat completions asked something that none before had."""
+        return len(self._seen)
+
     @contextlib.contextmanager
     def generation(self, request: dict[str, Any], authorization: str | None) -> Iterator[tuple[Reply, str]]:
         """Decide the reply to a request and count it as running until the block ends."""
@@ -132,6 +139,7 @@ class ScriptedModel:
                 reply = Reply()
             else:
                 self.count += 1
+                self._seen.add(hashlib.blake2b(json.dumps(request.get("messages")).encode(), digest_size=16).digest())
                 self.requests.append(request)
                 self.authorizations.append(authorization)
                 reply = self._script.popleft() if self._script else Reply(delay_s=self._delay_s)
@@ -229,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer what a client asks before it generates."""
         pages: dict[str, Any] = {
             "/health": {"status": "ok"},
-            "/stats": self._model.stats(),
+            "/stats": {**self._model.stats(), "distinct": self._model.distinct},
             **({"/props": {"total_slots": self._model.total_slots}} if self._model.total_slots else {}),
             "/v1/models": {"object": "list", "data": [{"id": MODEL, "object": "model"}]},
         }

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from broker import dead
 from broker.claims import Push, Turn
-from broker.envelope import Envelope
+from broker.envelope import Press
 from broker.hand_back import HandBack, Turned
 from broker.paused import Wish, wish
 from broker.signing import UNSIGNED, Keyring
@@ -172,7 +172,8 @@ def _ended(order: Order, state: State, reason: str, *, with_bundle: bool = True)
 
 def _sealed(order: EscalationOrder, keyring: Keyring) -> bytes:
     message_id = f"{order.task.run_id}:{Tier.ESCALATION}"
-    return Envelope(TaskName.AUDIT_ESCALATION, message_id, order.wire()).sealed(Queue.ESCALATION, keyring)
+    press = Press(TaskName.AUDIT_ESCALATION, Queue.ESCALATION, keyring)
+    return press.sealed(message_id, order.model_dump_json(by_alias=True).encode())
 
 
 def _wire(message: Message) -> bytes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import redis
 
@@ -34,7 +36,6 @@ class Lease:
         self._claims = claims
         self._tag = tag
         self._every_s = visibility_timeout_s / 4
-        self._stop = threading.Event()
 
     def renew(self) -> bool:
         """Extend the lease; False if it is lost: another worker has the message, or will."""
@@ -50,14 +51,12 @@ class Lease:
 
         A hung task is bounded by the worker's time limit, which kills the process and the thread with it.
         """
-        # With the context, whose ids its log lines carry.
-        keeper = threading.Thread(target=contextvars.copy_context().run, args=(self._keep,), name="lease", daemon=True)
-        keeper.start()
+        keeper = _keeper(self._every_s)
+        keeper.hold(self)
         try:
             yield
         finally:
-            self._stop.set()
-            keeper.join()
+            keeper.let_go(self)
 
     def commit(self, record: bytes, *, attempt_id: str, pushes: Sequence[Push] = ()) -> bool:
         """Publish evidence and messages and end the lease, all or nothing; False if it was lost."""
@@ -75,10 +74,57 @@ class Lease:
         """Turn the message into a dead letter; False if the lease was lost."""
         return self._claims.condemn(self.queue, self._tag, cause) is not None
 
-    def _keep(self) -> None:
-        while not self._stop.wait(self._every_s):
-            try:
-                if not self.renew():
-                    return  # the commit will find out as well, and publish nothing
-            except LOST as error:
-                logger.warning("a lease on %s could not be renewed: %s; trying again", self.queue, error)
+
+class _Keeper:
+    """Renews the leases that this process holds, from one thread.
+
+    It looks after them at fixed times, whenever each began: no lease waits for longer than that, and a task that ends
+    before the next time costs no thread of its own. The thread ends when it finds none.
+
+    Args:
+        every_s: Time between two renewals.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        # Each with the context of its task, whose ids the log lines carry.
+        self._held: dict[Lease, contextvars.Context] = {}
+        self._runs = False
+
+    def hold(self, lease: Lease) -> None:
+        """Renew this one from now on."""
+        with self._lock:
+            self._held[lease] = contextvars.copy_context()
+            if not self._runs:
+                self._runs = True
+                threading.Thread(target=self._run, name=f"lease {self._every_s:g} s", daemon=True).start()
+
+    def let_go(self, lease: Lease) -> None:
+        """Renew it no more. A renewal that is on its way finds nothing to renew once the commit is made."""
+        with self._lock:
+            self._held.pop(lease, None)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._every_s)
+            with self._lock:
+                held = list(self._held.items())
+                if not held:
+                    self._runs = False
+                    return
+            for lease, context in held:
+                if not context.run(self._renewed, lease):
+                    self.let_go(lease)  # the commit will find out as well, and publish nothing
+
+    @staticmethod
+    def _renewed(lease: Lease) -> bool:
+        try:
+            return lease.renew()
+        except LOST as error:
+            logger.warning("a lease on %s could not be renewed: %s; trying again", lease.queue, error)
+            return True
+
+
+# One for each length of a lease, and a process has one such length. A forked child has its own: nothing is held before.
+_keeper = cache(_Keeper)

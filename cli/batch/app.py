@@ -10,7 +10,7 @@ from rich.table import Table
 from broker.connection import connect
 from broker.signing import Keyring
 from cli.batch import control, results, show
-from cli.output import console
+from cli.output import bare, console
 from evidence.reader import EvidenceReader
 from producer import manifest, marks, reconcile
 from producer.reconcile import Account
@@ -18,7 +18,7 @@ from replay.errors import InputError
 from replay.settings import Settings
 
 app = typer.Typer(
-    no_args_is_help=True, help="Batches: list, look at, wait for, pause, resume, retry and cancel them; their results."
+    help="Batches: list, look at, wait for, pause, resume, retry and cancel them; their results. Alone it lists them."
 )
 
 Batch = Annotated[str | None, typer.Argument(help="A batch id or the beginning of one; by default the newest.")]
@@ -56,6 +56,7 @@ def list_batches(
         console.note(f"{len(ids) - len(rows)} older ones are not shown: -n {len(ids)} shows them")
 
 
+bare.shows(app, list_batches)
 app.command("show")(show.show)
 app.command("wait")(control.wait)
 app.command("cancel")(control.cancel)

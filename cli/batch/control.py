@@ -17,7 +17,6 @@ from broker.connection import connect
 from broker.signing import Keyring
 from cli import noting
 from cli.output import console
-from cli.submit.command import wait_for
 from producer import cancel as cancelling
 from producer import manifest, marks
 from producer import pause as pausing
@@ -31,6 +30,7 @@ Batch = Annotated[str | None, typer.Argument(help="A batch id or the beginning o
 
 _Act = Literal["batch.cancel", "batch.pause", "batch.resume", "batch.retry"]
 
+
 def wait(batch: Batch = None, as_json: console.AsJson = False) -> None:
     """Show a batch's progress until every task has ended. Exit code 1 when a task failed.
 
@@ -40,6 +40,8 @@ def wait(batch: Batch = None, as_json: console.AsJson = False) -> None:
     """
     settings = Settings()
     found = manifest.find(settings.batches_dir, batch)
+    from cli.submit.command import wait_for  # noqa: PLC0415  it loads all that submitting needs
+
     end = wait_for(found, settings)
     if as_json:
         console.print_json({"batch_id": found.batch_id} | dataclasses.asdict(end))

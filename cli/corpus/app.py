@@ -5,8 +5,12 @@ from __future__ import annotations
 import typer
 
 from cli.corpus import admit, build, compact, embed, evaluating, importing, search, versions
+from cli.output import bare
 
-app = typer.Typer(no_args_is_help=True, help="The corpus: what retrieval finds. Build it, add to it, look into it.")
+app = typer.Typer(
+    help="The corpus: what retrieval finds. Build it, add to it, look into it. Alone it says what is in it: `stats`."
+)
+bare.shows(app, versions.stats)
 
 app.command("build")(build.build)
 app.command("add")(build.add)

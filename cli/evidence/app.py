@@ -5,8 +5,12 @@ from __future__ import annotations
 import typer
 
 from cli.evidence import export, loss, proof, reading, verify
+from cli.output import bare
 
-app = typer.Typer(no_args_is_help=True, help="The append-only evidence log: read it, prove it.")
+app = typer.Typer(
+    help="The append-only evidence log: read it, prove it. Alone it shows the last records, as `tail` does."
+)
+bare.shows(app, reading.tail)
 
 app.command("tail")(reading.tail)
 app.command("show")(reading.show)

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from cli.output import console
 from cli.review import in_words
+from evidence import telling
 from evidence.reader import EvidenceReader
-from evidence.row import REVIEW_SCHEMA
+from evidence.row import REVIEW_SCHEMA, RUN_SCHEMA
 from replay.afterwards import Review
 from replay.contracts import Attempt, Generation, ReplayRun
 from replay.errors import InputError
@@ -61,7 +62,8 @@ def show(
         if entry.record["schema"] == REVIEW_SCHEMA:
             _print_review(Review.model_validate(entry.record), seq=entry.chain.seq, digest=entry.chain.hash)
             continue
-        if entry.record["schema"] != "replay_run.v1":
+        if entry.record["schema"] != RUN_SCHEMA:
+            console.out.print(telling.in_words(entry.record), soft_wrap=True)
             console.print_json(entry.record)
             continue
         _print_run(ReplayRun.model_validate(entry.record), seq=entry.chain.seq, digest=entry.chain.hash)
@@ -71,14 +73,20 @@ def _print_line(record: dict[str, Any], as_json: bool) -> None:
     if as_json:
         console.print_json_line(record)
         return
+    if record["schema"] != RUN_SCHEMA:
+        # As wide as the two columns that only runs have.
+        what = f"{telling.kind(record):20}"
+        line = f"{record.get('recorded_at') or '':29} {record['id']}  {what}        {telling.about(record)}"
+        console.out.print(line.rstrip(), soft_wrap=True)
+        return
     attempt = record.get("attempt") or {}
     answer = attempt.get("answer") or {}
     rules = ", ".join(sorted({reason["rule"] for reason in (attempt.get("verdict") or {}).get("reasons", ())}))
     # Of an attempt without a verdict, and of an end without an attempt, this is all that there is to say.
-    why = rules or record.get("reason") or record.get("cause") or record.get("note") or ""
+    why = rules or record.get("reason") or ""
     console.out.print(
         f"{record.get('recorded_at') or '':29} {record['id']}  {attempt.get('tier', '-'):10} "
-        f"{record.get('state', record['schema']):9} {answer.get('verdict', ''):6} "
+        f"{record.get('state', ''):9} {answer.get('verdict', ''):6} "
         f"{record.get('custom_id', '')}  {why}",
         soft_wrap=True,
     )

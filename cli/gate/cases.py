@@ -11,7 +11,6 @@ import typer
 
 from cli.output import console
 from replay.contracts import Record
-from replay.corpus import sources
 from replay.errors import InputError
 from replay.study.mutations import FAULTS, PARAPHRASES, cases, splits
 
@@ -68,4 +67,6 @@ def _records(names: list[str] | None, split: Split | None) -> Iterator[Record]:
     if split is not None:
         yield from splits.records("dev" if split is Split.DEV else "heldout")
     for name in names or ():
+        from replay.corpus import sources  # noqa: PLC0415  it loads a parser for each language
+
         yield from sources.stream(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,13 +10,14 @@ from rich.text import Text
 
 from cli import history
 from cli.output import console
-from replay.contracts import Reason, ReplayRun
+from replay.contracts import Check, Reason, ReplayRun
 from replay.errors import InputError
 from replay.settings import Settings
 from replay.study.explained_markdown import CLOSE, OPEN, marked, shown, to_markdown
 from replay.study.explaining import Citation, Explanation, Laid, explain
 from replay.study.visible import json_line, one_line, visible
 
+_OPEN = "unknown"
 _DECISIONS = {"accepted": "green", "rejected": "red"}
 
 
@@ -30,7 +32,7 @@ def explain_(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown in place of text.")] = False,
     as_json: console.AsJson = False,
 ) -> None:
-    """Lay one answer open: each finding, what nothing backs, the cited lines, and the gate's reasons under it.
+    """Lay one answer open: the verdict, then each finding, what nothing backs, the cited lines, and the gate's reasons.
 
     What nothing cited backs is marked ⟦so⟧, and coloured on a terminal; ▶ marks cited lines. Nothing is judged again:
     reasons and gate version are those of the evidence.
@@ -80,27 +82,36 @@ def _print(explanation: Explanation) -> None:
     tier = attempt.tier.value if attempt else "no attempt"
     console.out.rule(Text(f"{one_line(run.custom_id, 120)} · {tier} · {run.state.value}"), align="left")
     _say(Text(visible(run.task.text, keep="\n")))
-    if explanation.no_answer:
-        _say(Text.assemble(("there is no answer: ", "yellow"), one_line(explanation.no_answer, 600)))
-        if explanation.reply:
-            _say(Text(explanation.reply, style="dim"))
-    for finding in explanation.findings:
-        _print_finding(finding)
-    if explanation.reasons:
-        _say(Text("\nabout the answer as a whole", style="bold"))
-        for reason in explanation.reasons:
-            _say(_reason(reason))
-    for check in explanation.checks:
-        _say(Text(f"{check.result:>7}  {one_line(check.item, 300)}", style="dim"))
-    _say(Text())
     ruling = attempt.answer.verdict.value if attempt and attempt.answer else "none"
     gate = f", gate {one_line(explanation.gate_version, 80)}" if explanation.gate_version else ""
     decision = (explanation.decision, f"bold {_DECISIONS.get(explanation.decision, 'yellow')}")
     _say(Text.assemble("verdict of the answer: ", (ruling, "bold"), "; ", decision, gate))
+    if explanation.no_answer:
+        _say(Text.assemble(("there is no answer: ", "yellow"), one_line(explanation.no_answer, 600)))
+        if explanation.reply:
+            _say(Text(explanation.reply, style="dim"))
+    if explanation.reasons:
+        _say(Text("\nabout the answer as a whole", style="bold"))
+        for reason in explanation.reasons:
+            _say(_reason(reason))
+    for finding in explanation.findings:
+        _print_finding(finding)
+    _print_checks(explanation.checks)
+    _say(Text())
     if explanation.findings:
         now = ", measured now, since its verdict carries none" if explanation.measured_now else ""
         _say(Text(f"backing by {one_line(explanation.scorer, 80)}{now}", style="dim"))
     _say(Text(f"{run.run_id} {attempt.attempt_id if attempt else ''} corpus {run.corpus_version}", style="dim"))
+
+
+def _print_checks(checks: Sequence[Check]) -> None:
+    """What an answer says of the checks that it was given; those that it left open may be none of this task's."""
+    told = sorted((check for check in checks if check.result != _OPEN), key=lambda check: check.result)
+    for check in told:
+        _say(Text(f"{check.result:>7}  {one_line(check.item, 300)}", style="dim"))
+    if left := len(checks) - len(told):
+        what = "check" if left == 1 else "checks"
+        _say(Text(f"{left} {what} left open, which may be about other tasks; --markdown lists all", style="dim"))
 
 
 def _print_finding(finding: Laid) -> None:

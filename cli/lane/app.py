@@ -5,26 +5,26 @@ What limits a lane is shown here as well; `cli.lane.budget` changes budgets.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import redis
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from broker import action, lanes
-from broker.action import Action
+from broker import lanes
 from broker.connection import connect
 from broker.lanes import LaneStatus
 from broker.limits.snapshot import LaneSnapshot, snapshot, snapshot_of
-from cli import noting
-from cli.lane import budget
+from cli.lane import acts, budget
 from cli.lane.budget import OF, LaneName, Name
-from cli.output import console
+from cli.output import bare, console
 from replay.contracts import Tier
 from replay.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="The lanes of work: pause, resume, budgets, and why one stands still.")
+app = typer.Typer(
+    help="The lanes of work: pause, resume, budgets, and why one stands still. Alone it shows them, as `list` does."
+)
 app.add_typer(budget.app, name="budget")
 
 
@@ -50,6 +50,9 @@ def list_lanes(as_json: console.AsJson = False) -> None:
         console.out.print(Text(f"not asked: {target}: {why}"), soft_wrap=True)
 
 
+bare.shows(app, list_lanes)
+
+
 @app.command()
 def pause(
     lane: Name,
@@ -62,7 +65,7 @@ def pause(
     """
     settings = Settings()
     with connect(settings) as broker:
-        _note(broker, settings, "lane.pause", lane, reason)
+        acts.note(broker, settings, "lane.pause", lane.value, reason)
         lanes.pause(broker, lane.value, reason)
         _tell(broker, lane, settings, as_json)
 
@@ -77,7 +80,7 @@ def resume(lane: Name, as_json: console.AsJson = False) -> None:
     """
     settings = Settings()
     with connect(settings) as broker:
-        _note(broker, settings, "lane.resume", lane)
+        acts.note(broker, settings, "lane.resume", lane.value)
         lanes.resume(broker, lanes.door(Tier(lane.value), settings))
         _tell(broker, lane, settings, as_json)
 
@@ -116,21 +119,3 @@ def _tell(broker: redis.Redis, lane: LaneName, settings: Settings, as_json: bool
         console.print_json(found.as_json())
     else:
         console.out.print(table([found.status]))
-
-
-def _note(
-    broker: redis.Redis,
-    settings: Settings,
-    what: Literal["lane.pause", "lane.resume"],
-    lane: LaneName,
-    detail: str = "",
-) -> None:
-    noted = Action(
-        id=action.new_id(),
-        action=what,
-        who=action.who(),
-        lane=lane.value,
-        detail=detail,
-        recorded_at=action.now(),
-    )
-    noting.note(broker, settings, noted)

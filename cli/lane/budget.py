@@ -17,12 +17,13 @@ from broker.limits import budget as budgets
 from broker.limits.bounds import Period
 from broker.limits.budget import Part
 from broker.limits.snapshot import LaneSnapshot, snapshot, snapshot_of
-from cli.output import console
+from cli.lane import acts
+from cli.output import bare, console
 from replay.contracts import Tier
 from replay.errors import ConfigurationError, InputError
 from replay.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="What a lane may spend: calls, tokens, money.")
+app = typer.Typer(help="What a lane may spend: calls, tokens, money. Alone it shows what is spent, as `show` does.")
 
 OF = {Period.DAY: "today, UTC", Period.TOTAL: "in all"}
 
@@ -48,6 +49,9 @@ def show(as_json: console.AsJson = False) -> None:
     settings = Settings()
     with connect(settings) as broker:
         _print(snapshot(broker, settings), as_json)
+
+
+bare.shows(app, show)
 
 
 @app.command("set")
@@ -80,7 +84,12 @@ def set_(
             hint="Set REPLAY_ESCALATION_PRICES for the workers and here, e.g. vendor/model=0.5/1.5; the local lane has "
             "none.",
         )
+    told = ", ".join(
+        f"{part.value} {_NOT_LIMITED if amount is None else format(amount, ',.10g')}"
+        for part, amount in amounts.items()
+    )
     with connect(settings) as broker:
+        acts.note(broker, settings, "lane.budget.set", lane.value, told)
         for part, amount in amounts.items():
             budgets.limit(broker, lane.value, part, amount)
         _tell(broker, door, as_json)
@@ -94,6 +103,7 @@ def unset(lane: Name, as_json: console.AsJson = False) -> None:
     """
     settings = Settings()
     with connect(settings) as broker:
+        acts.note(broker, settings, "lane.budget.unset", lane.value)
         budgets.unlimit(broker, lane.value)
         _tell(broker, lanes.door(Tier(lane.value), settings), as_json)
 
@@ -107,6 +117,7 @@ def reset(lane: Name, as_json: console.AsJson = False) -> None:
     settings = Settings()
     door = lanes.door(Tier(lane.value), settings)
     with connect(settings) as broker:
+        acts.note(broker, settings, "lane.budget.reset", lane.value)
         budgets.reset(broker, lane.value)
         _tell(broker, door, as_json)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.output import console
+from cli.output import bare, console
 from cli.schedule import show
 from cli.schedule.show import as_value, coming, local
 from producer.marks import Priority
@@ -19,7 +19,7 @@ from replay.errors import InputError
 from replay.settings import Settings
 
 app = typer.Typer(
-    no_args_is_help=True, help="Recurring replays: add, list, look at, pause, resume and remove them; what comes next."
+    help="Recurring replays: add, list, look at, pause, resume and remove them; what comes next. Alone it lists them."
 )
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
@@ -152,5 +152,6 @@ def _told(entry: Entry, words: str, *, as_json: bool) -> None:
 
 
 app.command("list")(show.list_entries)
+bare.shows(app, show.list_entries)
 app.command("show")(show.show)
 app.command("next")(show.next_runs)

@@ -11,8 +11,8 @@ import typer
 
 from broker.connection import connect
 from cli.output import console
-from cli.output.tables import LiveProgress
 from cli.output.results import GoldOption, find_gold, print_results
+from cli.output.tables import LiveProgress
 from cli.submit.bar import SubmitBar
 from evidence.reader import EvidenceReader
 from producer import intake, manifest, reconcile
@@ -63,7 +63,8 @@ def submit(
         list[str] | None, typer.Option("--tag", help="Put a tag on every task; may be given several times.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check every line and estimate what it would take; submit nothing.")
+        bool,
+        typer.Option("--dry-run", help="Check every line and estimate what it would take; submit and write nothing."),
     ] = False,
     gold: GoldOption = None,
     as_json: console.AsJson = False,
@@ -88,7 +89,9 @@ def submit(
         tags=_tags(tag or ()),
     )
     with SubmitBar() as bar:
-        lines = Lines(file, overrides, limit=limit, on_read=lambda done: bar.read(done, lines.size))
+        lines = Lines(
+            file, overrides, limit=limit, keep_errors=not dry_run, on_read=lambda done: bar.read(done, lines.size)
+        )
         if dry_run:
             value = _estimated(lines, settings, bar, nonce=uuid.uuid4().hex if again else "", file=file)
         else:
@@ -128,7 +131,12 @@ def report_errors(taken: Intake | Lines, file: str) -> None:
         return
     if taken.bad > len(taken.first_errors):
         console.note(f"and {taken.bad - len(taken.first_errors):,} more")
-    console.note(f"{taken.bad:,} bad lines are kept in {taken.errors_file}, each with what is wrong with it")
+    if taken.errors_file is None:
+        console.note(
+            f"{taken.bad:,} bad lines; a dry run writes no file: a submit keeps all of them in FILE.errors.jsonl"
+        )
+    else:
+        console.note(f"{taken.bad:,} bad lines are kept in {taken.errors_file}, each with what is wrong with it")
     if not taken.good:
         where = "the input" if file == intake.STDIN else file
         raise InputError(f"{where} has no good line", hint=f"Mend {where} and give it again.")

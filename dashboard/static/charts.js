@@ -54,10 +54,8 @@ function legend(place, spec) {
   const when = document.createElement("span");
   for (const line of spec.lines) {
     const entry = document.createElement("span");
-    const swatch = document.createElement("i");
-    swatch.className = `c-${line.colour}`;
     const value = document.createElement("b");
-    entry.append(swatch, line.label, value);
+    entry.append(swatch(line), line.label, value);
     bar.append(entry);
   }
   bar.append(when);
@@ -113,7 +111,41 @@ function data(spec) {
 }
 
 const shape = (spec) => JSON.stringify([spec.kind, spec.unit, spec.lines.map((line) => [line.label, line.colour])]);
-const nothing = (spec) => !spec.lines.some((line) => line.values.some((value) => value));
+/** Where there is anything to see: of bars what is more than nothing, of lines whatever was measured, be it 0. */
+const seen = (spec) => [...spec.x.keys()].filter((at) => spec.lines.some(({ values }) => (spec.kind === "stack" ? values[at] : (values[at] ?? null) !== null)));
+
+/** What is not enough for a drawing, in words: nothing at all, or one moment, of which a dot would say little. */
+function words(spec) {
+  const places = seen(spec);
+  if (!places.length) return note("none", "Nothing in this time");
+  const [at] = places;
+  if (places.length > 1 || (spec.kind === "stack" && spec.x.length > 1)) return null;
+  const box = note("none lone", `One measurement in this time, ${moment(spec.x[at], step(spec))}`);
+  for (const line of spec.lines) {
+    if ((line.values[at] ?? null) === null) continue;
+    const entry = document.createElement("span");
+    const value = document.createElement("b");
+    value.textContent = said(line.values[at], spec.unit);
+    entry.append(swatch(line), line.label, value);
+    box.append(entry);
+  }
+  return box;
+}
+
+function note(kind, text) {
+  const box = document.createElement("div");
+  box.className = kind;
+  const line = document.createElement("p");
+  line.textContent = text;
+  box.append(line);
+  return box;
+}
+
+function swatch(line) {
+  const mark = document.createElement("i");
+  mark.className = `c-${line.colour}`;
+  return mark;
+}
 
 function summary(spec) {
   const parts = spec.lines.map((line) => {
@@ -125,7 +157,8 @@ function summary(spec) {
 
 function put(place, name, spec) {
   const before = drawn.get(name);
-  if (before && before.place === place && before.shape === shape(spec) && !nothing(spec)) {
+  const instead = words(spec);
+  if (before && before.place === place && before.shape === shape(spec) && !instead) {
     before.spec.x = spec.x;
     before.spec.lines = spec.lines;
     before.plot.setData(data(spec));
@@ -133,11 +166,8 @@ function put(place, name, spec) {
     before?.told?.remove();
     before?.plot?.destroy();
     place.replaceChildren();
-    if (nothing(spec)) {
-      const note = document.createElement("p");
-      note.className = "none";
-      note.textContent = "Nothing in this time";
-      place.append(note);
+    if (instead) {
+      place.append(instead);
       drawn.set(name, { place, shape: "", spec });
     } else {
       const told = legend(place, spec);

@@ -125,7 +125,7 @@ class Manifest(Message):
 def version_of(digests: Iterable[NDArray[np.uint64]]) -> str:
     """The name of the content whose records have these 16-byte digests, given as rows of two words, in any order."""
     words = np.concatenate([np.empty((0, 2), np.uint64), *digests])
-    order = np.argsort(words[:, 0])
+    order = np.argsort(words[:, 0], kind="stable")  # by which what comes in order is merged, and not sorted again
     first = words[order, 0]
     if bool((first[1:] == first[:-1]).any()):
         order = np.lexsort((words[:, 1], words[:, 0]))

@@ -80,7 +80,9 @@ def publish(corpus_dir: Path, parts: Sequence[Segment | Made], before: Manifest 
 
 
 def _describe(parts: Sequence[Segment | Made], before: Manifest | None, change: Change) -> Manifest:
-    version = manifest.version_of(part.digests for part in parts)
+    version = manifest.version_of(
+        part.digests_in_order if isinstance(part, Segment) else part.digests for part in parts
+    )
     stored = tuple(sorted((part.stored for part in parts), key=lambda one: (one.group, -one.records, one.name)))
     if before is not None and before.version == version and before.segments == stored:
         # Written again, the same to the byte: the files are whole again if they were not, and nothing was published.

@@ -59,6 +59,11 @@ class Segment:
         return self.index.digests
 
     @cached_property
+    def digests_in_order(self) -> NDArray[np.uint64]:
+        """The digests by their first words: a writer that stays names each version after them, and sorts them once."""
+        return self.digests[np.argsort(self.digests[:, 0])]
+
+    @cached_property
     def lines(self) -> LineTable | None:
         """The line table; None where the group has none.
 

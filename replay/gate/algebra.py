@@ -73,7 +73,7 @@ def pass_is_shown(case: Case) -> list[Reason]:
             )
     # The words of a message that is not in quotes: "raises ValueError: the host is empty".
     said = query_tokens(values.message(case.task.text))
-    if missing := sorted(said - tokens("\n".join([*quoted, case.cited]))):
+    if said and (missing := sorted(said - tokens("\n".join([*quoted, case.cited])))):
         reasons.append(
             Reason(
                 rule="verdict.pass_without_literal",
@@ -155,7 +155,7 @@ def fail_has_ground(case: Case) -> list[Reason]:
             return []
     asserted = [value for value in values.asserted(case.task.text) if value.kind != "word"]
     for finding, _ in case.claims:
-        if any(atom.marker == "not" for atom in read(finding.claim).atoms):
+        if "not" in read(finding.claim).markers:
             return []
         stated_ = [value for value in values.asserted(finding.claim) if value.kind != "word"]
         if any(value.kind == other.kind and not value.same(other) for value in stated_ for other in asserted):
@@ -173,7 +173,7 @@ def pass_does_not_deny(case: Case) -> list[Reason]:
     reasons = []
     task = read(case.task.text[stated_at.end() :]).atoms
     for finding, _ in case.claims:
-        for sentence in read(finding.claim).sentences():
+        for sentence in read(finding.claim).sentences:
             alignment = align(task, sentence)
             shared = [task[here] for here, there in enumerate(alignment.at) if there >= 0 and task[here].kind == "word"]
             whole = [atom for atom in task if atom.kind == "word"]

@@ -41,12 +41,11 @@ def _entry(case: Case, number: int, finding: Finding, spans: Sequence[Span]) -> 
         return _of_value(number, claim, finding, spans)
     if case.is_verbatim(finding):
         return ClaimAudit(finding=number, claim=claim, score=1.0, backed_by=(spans[0].record.record_id,), scorer=SCORER)
-    backed_by = {}
-    for span in spans:
-        backed_by[span.record.record_id] = {
-            atom.key for text in (span.quote, span.names) for atom in read(text[:LONGEST_CLAIM]).atoms
-        }
-    content = [atom for atom in read(claim).atoms if atom.is_content]
+    backed_by = {
+        span.record.record_id: read(span.quote[:LONGEST_CLAIM]).said | read(span.names[:LONGEST_CLAIM]).said
+        for span in spans
+    }
+    content = read(claim).content
     held = frozenset().union(*backed_by.values())
     foreign = [atom for atom in content if atom.key not in held]
     keys = {atom.key for atom in content}
@@ -77,7 +76,7 @@ def _of_value(number: int, claim: str, finding: Finding, spans: Sequence[Span]) 
     )
 
 
-def _spans_of(claim: str, content: list[Atom], foreign: list[Atom]) -> tuple[str, ...]:
+def _spans_of(claim: str, content: Sequence[Atom], foreign: list[Atom]) -> tuple[str, ...]:
     """The foreign words as substrings of the claim; neighbours with nothing backed between them are one span."""
     places: list[list[int]] = []
     wanted = {id(atom) for atom in foreign}

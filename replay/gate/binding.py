@@ -80,7 +80,7 @@ def names_the_named(case: Case) -> list[Reason]:
         if any(stated(line.text, value, case.about) for value in expected)
     ]
     reasons = []
-    for name in values.names(case.task.text):
+    for name in case.named:
         if any(name.same(value) or name.text.lower() in value.text.lower() for value in expected):
             continue  # the value itself, or a part of it
         if not any(values.occurs(name, frame) for frame in frames):

@@ -119,8 +119,16 @@ class Case:
 
     def shown(self, line: EvidenceLine) -> Span:
         """The place of a line that the model was shown."""
-        record = self.records[line.record_id]
-        return Span(record, line.text, max(0, line.line_no - (record.first_line or 1)))
+        found = self._shown.get(id(line))
+        if found is None:
+            record = self.records[line.record_id]
+            place = max(0, line.line_no - (record.first_line or 1))
+            found = self._shown[id(line)] = Span(record, line.text, place)
+        return found
+
+    @cached_property
+    def _shown(self) -> dict[int, Span]:
+        return {}  # by the identity of the lines, which the bundle keeps
 
     @cached_property
     def _spans(self) -> dict[int, list[Span]]:

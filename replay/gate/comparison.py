@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import takewhile
 
 from replay.contracts import Finding
@@ -14,22 +14,27 @@ from replay.gate.alignment import Alignment, Edit, align
 from replay.gate.places import Place, places
 from replay.gate.reading import Atom, Reading, read
 from replay.gate.spans import Span, head, level
+from replay.gate.textcache import per_text
 
 # Of a source with several sentences those are compared that share most with the sentence of the claim.
 BEST_SENTENCES = 3
 _LONGEST_OPENING = 80  # characters before the name in the opening clause
 LONGEST_SENTENCE = 220
 
+# What is written like a name or in quotes; what cannot be is passed over at once, for this is asked of every claim.
 _STRICT = re.compile(
     r"""
+    (?:[^A-Za-z_`"'#]|[A-Za-z][a-z]*+(?![\w./:@-]))*+
+    (?:(?P<name>
       `+[^`\n]{1,120}`+
     | (?<!\w)"[^"\n]{1,120}"(?!\w)
     | (?<!\w)'[^'\n]{1,120}'(?!\w)
     | https?://[^\s<>"']{1,300}
     | [A-Za-z_]\w*(?:[./:@-]\w+)*             # judged below: is it written like a name?
     | \#\d+
+    )|.|\Z)
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.DOTALL,
 )
 _NAME = re.compile(r"[a-z]\w*[A-Z]|[A-Z]{2}[a-z]{2}|_|[A-Za-z]\d{2,}|[A-Z]{2,}-\d|\w[./@]\w|^https?:|^[#`\"']")
 _AFTER_OPENING = re.compile(r"[`*\"'()]*\s*(?:[:,\u2013\u2014]|--?\s)")
@@ -102,7 +107,7 @@ class Comparison:
     @cached_property
     def task(self) -> frozenset[str]:
         """The keys of the task."""
-        return frozenset(atom.key for atom in read(self.asked).atoms)
+        return read(self.asked).said
 
     @cached_property
     def source(self) -> Reading:
@@ -112,7 +117,7 @@ class Comparison:
     @cached_property
     def quoted(self) -> frozenset[str]:
         """The keys of everything that is quoted, joining words included."""
-        return frozenset(atom.key for atom in self.source.atoms)
+        return self.source.said
 
     @cached_property
     def names(self) -> tuple[tuple[str, int, int], ...]:
@@ -128,7 +133,7 @@ class Comparison:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The sentences of the claim that say something of the source, each aligned with it."""
-        sources = self.source.sentences()
+        sources = self.source.sentences
         pieces = list(_pieces(self.claim))
         saying = [piece for piece in pieces if not self._attributes(piece)]
         return tuple(self._part(piece, sources) for piece in saying or pieces)
@@ -216,7 +221,7 @@ class Comparison:
         named = [(start, end) for name, start, end in self.names if name.strip("`\"'").lower() in own]
         return [start for start, _ in named], [end for _, end in named]
 
-    def _part(self, piece: tuple[Atom, ...], sources: list[tuple[Atom, ...]]) -> Part:
+    def _part(self, piece: tuple[Atom, ...], sources: Sequence[tuple[Atom, ...]]) -> Part:
         opening, places = self._introduction, self.places
         if opening or places:
             piece = tuple(
@@ -300,26 +305,26 @@ def _own_names(spans: Sequence[Span]) -> frozenset[str]:
 
 def compare(finding: Finding, spans: Sequence[Span], asked: str) -> Comparison:
     """Set a finding's claim beside its spans."""
-    subject = frozenset(atom.key for span in spans for atom in read(span.names).atoms)
+    subject = frozenset().union(*(read(span.names).said for span in spans))
     return Comparison(finding, tuple(spans), read(finding.claim), tuple(places(finding.claim)), subject, asked)
 
 
-@lru_cache(maxsize=64)  # as `read`
+@per_text(1 << 17)  # as `read`
 def _names(text: str) -> tuple[tuple[str, int, int], ...]:
     return tuple(
-        (match[0], match.start(), match.end())
+        (name, *match.span("name"))
         for match in _STRICT.finditer(text)
-        if _NAME.search(match[0]) and not _NO_NAME.search(match[0])
+        if (name := match["name"]) is not None and _NAME.search(name) and not _NO_NAME.search(name)
     )
 
 
 def _pieces(claim: Reading) -> Iterator[tuple[Atom, ...]]:
-    for sentence in claim.sentences():
+    for sentence in claim.sentences:
         for start in range(0, len(sentence), LONGEST_SENTENCE):
             yield sentence[start : start + LONGEST_SENTENCE]
 
 
-def _chosen(piece: tuple[Atom, ...], sources: list[tuple[Atom, ...]], strict: frozenset[str]) -> tuple[Atom, ...]:
+def _chosen(piece: tuple[Atom, ...], sources: Sequence[tuple[Atom, ...]], strict: frozenset[str]) -> tuple[Atom, ...]:
     """The sentences of the source that the piece is about, in their order; what is a name in the piece counts twice."""
     if len(sources) == 1 and len(sources[0]) <= LONGEST_SENTENCE:
         return sources[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -61,6 +62,7 @@ _TWINS = ("`", '"')
 _PAIRS = (("(", ")"), ("[", "]"), ("{", "}"))
 _COPIED = 3  # atoms at the end of a claim that follow its source word by word
 _RUN, _RUN_WEIGHT = 4, 1.5
+_NOWHERE = (sys.maxsize, sys.maxsize)  # where the last name of a text is followed by the next one
 
 
 def is_bounded(case: Case) -> list[Reason]:
@@ -212,8 +214,8 @@ def _gist(finding: Finding, case: Case) -> tuple[object, ...]:
         return (finding.expected, finding.found, *((cite.record_id, cite.quote) for cite in finding.cites))
     if case.is_verbatim(finding):
         return tuple((cite.record_id, cite.quote) for cite in finding.cites)
-    names = frozenset(atom.key for span in case.spans(finding) for atom in read(span.names).atoms)
-    said = [atom for atom in read(finding.claim).atoms if atom.is_content and atom.key not in names]
+    names = frozenset().union(*(read(span.names).said for span in case.spans(finding)))
+    said = [atom for atom in read(finding.claim).content if atom.key not in names]
     if all(atom.kind == "number" for atom in said):
         return (finding.claim,)  # no more than the lines at which it stands
     return tuple(atom.key for atom in said)
@@ -256,14 +258,22 @@ def _stuck(comparison: Comparison) -> str | None:
 
 def _words(atoms: Sequence[Atom], names: Sequence[tuple[str, int, int]]) -> list[Atom]:
     """The atoms of a text, with each name counted once: a long one is one word, however often it has to be said."""
-    begun: set[int] = set()
+    whole = [(start, end) for text, start, end in names if " " not in text]
+    if not whole:
+        return list(atoms)
     words = []
+    following = iter(whole)
+    start, end = next(following)
+    begun = False
     for atom in atoms:
-        name = next((start for text, start, end in names if start <= atom.start < end and " " not in text), None)
-        if name is None or name not in begun:
+        while atom.start >= end:
+            start, end = next(following, _NOWHERE)
+            begun = False
+        if atom.start < start:
             words.append(atom)
-        if name is not None:
-            begun.add(name)
+        elif not begun:
+            words.append(atom)
+            begun = True
     return words
 
 

@@ -50,10 +50,9 @@ def sentence_is_not_denied(case: Case) -> list[Reason]:
     """A quote that begins within a sentence does not leave its negation behind: "It must never be / shared"."""
     reasons = []
     for finding, spans in case.claims:
-        said = any(atom.marker == "not" for atom in read(finding.claim).atoms)
         for span in spans:
             before = before_it(span)
-            if not said and before.strip() and any(atom.marker == "not" for atom in read(before).atoms):
+            if before.strip() and "not" in read(before).markers and "not" not in read(finding.claim).markers:
                 reasons.append(
                     Reason(
                         rule="polarity.negation",

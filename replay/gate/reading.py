@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
 from replay import values
 from replay.gate.lexicon import FUNCTION, GENERIC, MARKERS, PHRASE_STARTS, PHRASES, canonical, spoken
+from replay.gate.textcache import per_text
 
 MAX_ATOMS = 4000  # of one text; the bounds on the form let no longer claim through, a record may be longer
 
@@ -37,6 +38,8 @@ _NUMBER_WORDS = {word: digits for word, digits in values.NUMBER_WORDS.items() if
 _SUBORDINATE = frozenset(
     "if when unless until while because although though whenever which since whereas except after before".split()  # noqa: SIM905  as in the lexicon
 )
+# Words that do something to what follows them: they open a clause, or count in a unit.
+_OPENING = _SUBORDINATE | values.NUMBER_WORDS.keys()
 _ABBREVIATION = re.compile(r"(?:e\.g|i\.e|etc|vs|cf|a\.k\.a|resp|approx|No)\.$")
 
 
@@ -86,7 +89,23 @@ class Reading:
         """What it talks about: the keys of its content."""
         return frozenset(atom.key for atom in self.atoms if atom.kind != "function")
 
-    def sentences(self) -> list[tuple[Atom, ...]]:
+    @cached_property
+    def said(self) -> frozenset[str]:
+        """The keys of everything in it, joining words included."""
+        return frozenset(atom.key for atom in self.atoms)
+
+    @cached_property
+    def markers(self) -> frozenset[str]:
+        """The markers of its words."""
+        return frozenset(atom.marker for atom in self.atoms)
+
+    @cached_property
+    def content(self) -> tuple[Atom, ...]:
+        """Those of its atoms that carry something that has to be backed, in order."""
+        return tuple(atom for atom in self.atoms if atom.kind in ("word", "number"))
+
+    @cached_property
+    def sentences(self) -> tuple[tuple[Atom, ...], ...]:
         """Its sentences, in order."""
         found: list[list[Atom]] = []
         last = -1
@@ -95,13 +114,14 @@ class Reading:
                 found.append([])
                 last = atom.sentence
             found[-1].append(atom)
-        return [tuple(sentence) for sentence in found]
+        return tuple(map(tuple, found))
 
 
-@lru_cache(maxsize=64)  # a quote is read for several findings and rules; texts are bounded
+@per_text(1 << 17)  # records and their lines come again, from rule to rule and from task to task
 def read(text: str) -> Reading:  # noqa: C901, PLR0912  one loop, one branch for each sort of token; it is the hot path
     """Read a text; what follows its first `MAX_ATOMS` atoms is left unread."""
-    raw: list[_Raw] = []
+    atoms: list[Atom] = []
+    append = atoms.append
     named: set[int] = set()
     clause = sentence = taken = 0
     has_names = _JOINT.search(text) is not None
@@ -112,22 +132,23 @@ def read(text: str) -> Reading:  # noqa: C901, PLR0912  one loop, one branch for
         kind = match.lastgroup
         if kind == "word":
             word = match[0]
-            joined = has_names and _is_joined(text, start, end)
+            joined = (
+                has_names and (text[start - 1] in "_." or text[end : end + 1] in "_.") and _is_joined(text, start, end)
+            )
             if joined:
                 if len(word) == 1 and _is_abbreviation(text, start, end):
                     continue
-                named.add(len(raw))
-            for key, sort, marker, written in _word(word, joined):
-                if written in _SUBORDINATE:
-                    clause += 1
-                elif sort == "number" or key == "n:1":
-                    unit = _UNIT_BEHIND.match(text, end)
-                    if unit is not None:
+                named.add(len(atoms))
+            for key, sort, marker, written in _joined_word(word) if joined else _word(word):
+                if written in _OPENING:
+                    if written in _SUBORDINATE:
+                        clause += 1
+                    elif (unit := _UNIT_BEHIND.match(text, end)) is not None:
                         taken = unit.end()
                         value = _number_key(values.NUMBER_WORDS[written], unit["unit"].lower())
-                        raw.append((value, "number", "", text[start:taken].lower(), start, taken, clause, sentence))
+                        append(_atom((value, "number", "", text[start:taken].lower(), start, taken, clause, sentence)))
                         continue
-                raw.append((key, sort, marker, written, start, end, clause, sentence))
+                append(_atom((key, sort, marker, written, start, end, clause, sentence)))
         elif kind == "pause":
             clause += 1
             if match[0] == "\n" and _breaks_line(text, start, end):
@@ -138,10 +159,10 @@ def read(text: str) -> Reading:  # noqa: C901, PLR0912  one loop, one branch for
                 sentence += 1
         else:
             key = _number_key(match["number"].lower(), (match["unit"] or "").lower())
-            raw.append((key, "number", "", match[0].lower(), start, end, clause, sentence))
-        if len(raw) >= MAX_ATOMS:
+            append(_atom((key, "number", "", match[0].lower(), start, end, clause, sentence)))
+        if len(atoms) >= MAX_ATOMS:
             break
-    return Reading(text, tuple(map(_atom, _phrased(raw, named))))
+    return Reading(text, tuple(_phrased(atoms, named)))
 
 
 def _is_abbreviation(text: str, start: int, end: int) -> bool:
@@ -177,15 +198,21 @@ def _number_key(written: str, unit: str) -> str:
 
 
 @lru_cache(maxsize=1 << 16)  # pure, and the same words come again and again
-def _word(word: str, joined: bool) -> tuple[tuple[str, str, str, str], ...]:
-    """Key, kind, marker and lower-case text of each part of a word; `joined` words are part of an identifier."""
-    parts = _CAMEL.findall(word) if any(char.isupper() for char in word[1:]) and not word.isupper() else [word]
-    if joined or len(parts) > 1:
-        # A `not` in a name turns no sentence round, and no part of a name goes without saying.
-        return tuple(_named(part.lower().partition("'")[0]) for part in parts)
+def _word(word: str) -> tuple[tuple[str, str, str, str], ...]:
+    """Key, kind, marker and lower-case text of each part of a word that stands for itself."""
+    if any(char.isupper() for char in word[1:]) and not word.isupper() and len(_CAMEL.findall(word)) > 1:
+        return _joined_word(word)
     if word == "None":
         return (("none", "word", "", "none"),)  # a value; "none of them" is a phrase
     return tuple(_entry(said) for said in spoken(word.lower()))
+
+
+@lru_cache(maxsize=1 << 16)  # as `_word`
+def _joined_word(word: str) -> tuple[tuple[str, str, str, str], ...]:
+    """The same of a word that is part of an identifier, or an identifier of several parts."""
+    parts = _CAMEL.findall(word) if any(char.isupper() for char in word[1:]) and not word.isupper() else [word]
+    # A `not` in a name turns no sentence round, and no part of a name goes without saying.
+    return tuple(_named(part.lower().partition("'")[0]) for part in parts)
 
 
 def _named(word: str) -> tuple[str, str, str, str]:
@@ -210,24 +237,26 @@ def _entry(word: str) -> tuple[str, str, str, str]:
 _GENERIC_KEYS = frozenset(canonical(word) for word in GENERIC)
 
 
-def _phrased(raw: list[_Raw], named: Collection[int]) -> list[_Raw]:
+def _phrased(atoms: list[Atom], named: Collection[int]) -> list[Atom]:
     """With the phrases of the lexicon replaced by the words that they are read as; parts of names make no phrases."""
-    words = [atom[3] for atom in raw]
+    words = [atom.text for atom in atoms]
     if PHRASE_STARTS.isdisjoint(pairwise(words)):
-        return raw
-    found: list[_Raw] = []
+        return atoms
+    found: list[Atom] = []
     skip = 0
-    for at, atom in enumerate(raw):
+    for at, atom in enumerate(atoms):
         if skip:
             skip -= 1
             continue
-        phrases = PHRASES.get(atom[3])
+        phrases = PHRASES.get(atom.text)
         if phrases is not None and at not in named:
             for rest, said in phrases:
                 last = at + len(rest)
                 if tuple(words[at + 1 : last + 1]) == rest:
                     skip = len(rest)
-                    found += [(*_entry(word), atom[4], raw[last][5], atom[6], atom[7]) for word in said]
+                    found += [
+                        _atom((*_entry(word), atom.start, atoms[last].end, atom.clause, atom.sentence)) for word in said
+                    ]
                     break
             if skip:
                 continue

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 from replay.contracts import Record
 from replay.corpus.indentation import enclosing, parents
+from replay.gate.textcache import per_text
 
 NEIGHBOURS = 2
 _LONGEST_NAME = 200
@@ -117,7 +118,7 @@ def _head(text: str) -> str:
     return match[1] if match and len(match[1].split()) <= _HEAD_WORDS else ""
 
 
-@lru_cache(maxsize=256)  # quotes and records are levelled for several rules
+@per_text(1 << 18)  # records are levelled for several rules and from task to task
 def level(text: str) -> str:
     """A text by which it is compared with another: Unicode, case and space are levelled."""
     if not text.isascii():
@@ -125,7 +126,7 @@ def level(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-@lru_cache(maxsize=64)  # each of a bundle's passages is looked at for several of its lines
+@per_text(1 << 18)  # each of a bundle's passages is looked at for several of its lines
 def _outline(text: str) -> tuple[list[str], list[int]]:
     lines = text.split("\n")
     return lines, parents(lines)

@@ -6,6 +6,7 @@ import re
 
 from replay.corpus.tokens import tokens
 from replay.gate.spans import Span
+from replay.gate.textcache import per_text
 
 _EXAMPLE = re.compile(
     r"\s*(?:\.\. (?:code|code-block|sourcecode|testcode|example)\b.*"
@@ -23,6 +24,7 @@ _METHOD = re.compile(r"\s*(?:async\s+)?def\s+(?P<name>\w+)")
 _MAKING = re.compile(
     r"__(?:init|new|post_init|set_name|setstate)__$|_*(?:init|setup|reset|clear|configure|create|open)"
 )
+_NAME = re.compile(r"\w+")
 _CODE = re.compile(r"""\s*(?:[\w.]+\s*=(?!=)|['"][\w.-]+['"]\s*:|[\w.]+\((?:[^)]*|.*\)\s*)$)""")
 
 
@@ -74,4 +76,9 @@ def is_argument(span: Span) -> bool:
 
 def definitions(span: Span) -> frozenset[str]:
     """The names of what the line is defined in, as its record's title has them, lower-cased."""
-    return frozenset(re.findall(r"\w+", span.record.title.partition(" ")[0].lower()))
+    return _definitions(span.record.title)
+
+
+@per_text(1 << 14)  # a record is asked about for each of its lines
+def _definitions(title: str) -> frozenset[str]:
+    return frozenset(_NAME.findall(title.partition(" ")[0].lower()))

@@ -51,7 +51,7 @@ def more_than_the_task(case: Case) -> list[Reason]:
             message = "the claim names a source and says nothing of it"
             reasons.append(Reason(rule="support.restated", message=message, span=comparison.claim.text))
             continue
-        content = [atom for atom in comparison.claim.atoms if atom.is_content and not comparison.exempt(atom)]
+        content = [atom for atom in comparison.claim.content if not comparison.exempt(atom)]
         if all(atom.key in comparison.subject for atom in content) and any(
             atom.kind != "function" and atom.key in comparison.quoted for atom in comparison.claim.atoms
         ):

@@ -67,7 +67,9 @@ def _document(explanation: Explanation) -> Iterator[str]:
         yield ""
     if explanation.checks:
         yield "## Checks\n\n| item | result |\n|---|---|"
-        yield from (f"| {cell(check.item)} | {check.result} |" for check in explanation.checks)
+        # What was decided first: what was left open may be about other tasks.
+        checks = sorted(explanation.checks, key=lambda check: (check.result == "unknown", check.result))
+        yield from (f"| {cell(check.item)} | {check.result} |" for check in checks)
         yield ""
     if explanation.findings:
         now = ", measured now" if explanation.measured_now else ""

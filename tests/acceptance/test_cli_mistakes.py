@@ -45,7 +45,7 @@ MISTAKES = {
     "no such playbook": (["corpus", "import", "gone"], {}, "'gone' cannot be read", "JSON lines"),
     "no batch": (["results"], {}, "no batch", "replay submit"),
     "no batch to cancel": (["cancel"], {}, "no batch", "replay submit"),
-    "no such format": (["results", "--format", "xml"], {}, "no format 'xml'", "table, jsonl, csv"),
+    "no such format": (["results", "--format", "xml"], {}, "'xml' is not one of", "'parquet'"),
     "no evidence": (["evidence", "verify"], {}, "no evidence log", "replay quickstart"),
     "no such run": (["evidence", "show", "run_gone"], {}, "no evidence of 'run_gone'", "replay evidence tail"),
     "no such model": (["models", "pull", "gone"], {}, "no embedded model 'gone'", "Known: "),
@@ -83,10 +83,11 @@ def test_an_empty_corpus_is_refused(bare: dict[str, str], data_dir: Path, tmp_pa
 
 @pytest.mark.parametrize("words", [["submit", "data/tasks/quickstart.jsonl"], ["run", "-t", CLAIM], ["status"]])
 def test_a_broker_that_is_down_is_named(words: list[str], furnished: dict[str, str], data_dir: Path) -> None:
-    """Exit code 3, where it should be and how to start it; nothing is accepted halfway."""
+    """Exit code 3, that it does not run and how to start it; nothing is accepted halfway."""
     ran = replay(furnished, *words)
     assert ran.returncode == 3
-    assert "the broker at " in ran.stderr
+    assert "the broker is not running" in ran.stderr
+    assert "valkey.sock" not in ran.stderr
     assert "start it with `replay up`" in ran.stderr
     assert not list((data_dir / "batches").glob("*/manifest.jsonl"))
 

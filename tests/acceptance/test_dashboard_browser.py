@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from broker import dead
 from replay.topology import Queue
@@ -128,13 +128,35 @@ def live(page: Page) -> None:
         page.wait_for_selector("[data-chart] > *")
 
 
+class Wire:
+    """What a page takes from the network, by address: bytes as they came, headers included; the stream left out."""
+
+    def __init__(self, page: Page) -> None:
+        self._session: CDPSession = page.context.new_cdp_session(page)
+        self._addresses: dict[str, str] = {}
+        self.took: dict[str, int] = {}
+        self._session.on("Network.requestWillBeSent", self._asked)
+        # The stream has no end, so it is never told as loaded.
+        self._session.on("Network.loadingFinished", self._loaded)
+        self._session.send("Network.enable")
+
+    def _asked(self, told: dict[str, Any]) -> None:
+        self._addresses[told["requestId"]] = told["request"]["url"]
+
+    def _loaded(self, told: dict[str, Any]) -> None:
+        self.took[self._addresses.get(told["requestId"], "?")] = int(told["encodedDataLength"])
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_stands(site: Site, chromium: Browser, view: str, size: str) -> None:
-    """No error in the console, nothing wider than the screen, and no serious barrier by axe."""
+    """No error, nothing wider than the screen, no serious barrier by axe, and light for who comes the first time."""
     with opened(chromium, size) as page:
+        wire = Wire(page)
         page.goto(site.address(view))
         live(page)
+        assert any(address.endswith("/app.css") for address in wire.took), wire.took
+        assert sum(wire.took.values()) <= WEIGHT, wire.took
         assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
         page.evaluate(AXE.read_text(encoding="utf-8"))
         found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
@@ -203,14 +225,55 @@ def test_new_evidence_appears_by_itself(site: Site, chromium: Browser) -> None:
         live(overview)
 
 
-def test_the_first_view_is_light(site: Site, chromium: Browser) -> None:
-    """All that the browser loads for the overview, not compressed, is below 150 kB."""
+def test_the_second_view_takes_its_files_from_the_cache(site: Site, chromium: Browser) -> None:
+    """Styles and scripts are not even asked for again, and only the page itself comes over the wire."""
     with opened(chromium, "desktop") as page:
-        loaded: list[Any] = []
-        page.on("response", lambda response: loaded.append(response) if "/live" not in response.url else None)
+        wire = Wire(page)
         page.goto(site.address("/"))
         live(page)
-        assert sum(len(response.body()) for response in loaded) < WEIGHT
+        first = {address for address in wire.took if "/static/" in address}
+        assert {address.rpartition("/")[2] for address in first} >= {"app.css", "app.js", "live.js", "charts.js"}
+        wire.took.clear()
+        page.goto(site.address("/gate"))
+        live(page)
+        assert [address for address, size in wire.took.items() if address in first and size] == []
+
+
+SERIES = {
+    "nothing": ("line", [None, None, None], None, "Nothing in this time"),
+    "no bar": ("stack", [0, 0, 0], None, "Nothing in this time"),
+    "one measurement": ("line", [None, 12.5, None], None, "12.5 %"),
+    "one measurement, of nothing": ("line", [None, 0, None], None, "0 %"),
+    "one bucket": ("stack", [7], None, "7 %"),
+    "one bar of many": ("stack", [0, 7, 0], "drawn", ""),
+    "a line at zero": ("line", [0, 0, 0], "drawn", ""),
+    "two measurements": ("line", [1, None, 3], "drawn", ""),
+}
+
+
+def test_a_chart_says_what_it_cannot_draw(site: Site, chromium: Browser) -> None:
+    """Nothing, and one measurement, of which a dot would say little, in words; and it goes from each state to each."""
+    draw = """async ([kind, values]) => {
+      const app = document.querySelector('script[type=module]').src;
+      const { draw } = await import(app.replace('app.js', 'charts.js'));
+      const x = values.map((_, at) => 1760000000 + 60 * at);
+      draw({ rejected: { kind, unit: '%', x, lines: [{ label: 'local', colour: 'blue', values }] } });
+    }"""
+    with opened(chromium, "desktop") as page:
+        page.goto(site.address("/gate"))
+        live(page)
+        page.wait_for_selector("[data-chart=rejected] > *")
+        place = page.locator("[data-chart=rejected]")
+        for name in (*SERIES, *reversed(SERIES)):
+            kind, values, drawn, told = SERIES[name]
+            page.evaluate(draw, [kind, values])
+            assert (place.locator("canvas").count() == 1) == (drawn is not None), name
+            assert told in (place.text_content() or ""), name
+            assert page.locator("figure:has([data-chart=rejected]) .legend").count() == (drawn is not None), name
+        page.evaluate(draw, ["line", [None, 12.5, None]])
+        page.keyboard.press("t")
+        assert "12.5 %" in (place.text_content() or "")
+        assert "local 12.5 %" in (place.get_attribute("aria-label") or "")
 
 
 def test_the_dashboard_ends_while_pages_are_open(site: Site, chromium: Browser) -> None:

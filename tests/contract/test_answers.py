@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import fakeredis
 import pytest
 import redis
 from pydantic import SecretStr
@@ -25,17 +23,6 @@ BASE = "http://model.example/v1"
 SETTINGS = Settings(base_url=BASE, local_model="small", escalation_model="large", escalation_fallbacks="other")
 QUESTION = Question(Tier.LOCAL, "sha256:task", "corpus_1", "sha256:prompt", "gate.v1")
 VERDICT = Verdict(gate_version="gate.v1", accepted=True, score=1.0)
-
-
-@pytest.fixture(params=["fake", "valkey"])
-def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
-    """A client of either server, empty."""
-    if request.param == "valkey":
-        yield request.getfixturevalue("valkey")
-        return
-    fake = fakeredis.FakeRedis(protocol=2)
-    yield fake
-    fake.close()
 
 
 def _answer(model: str = "small", content: str = "{}", **fields: Any) -> Remembered:

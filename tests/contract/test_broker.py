@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import fakeredis
 import pytest
 import redis
 
@@ -19,17 +17,6 @@ from broker.heartbeat import Heartbeat
 from replay.contracts import DeadLetter
 from replay.topology import EVIDENCE_STREAM, Queue, TaskName
 from tests.processes import stream_records
-
-
-@pytest.fixture(params=["fake", "valkey"])
-def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
-    """A client of either server, empty."""
-    if request.param == "valkey":
-        yield request.getfixturevalue("valkey")
-        return
-    fake = fakeredis.FakeRedis(protocol=2)
-    yield fake
-    fake.close()
 
 
 @pytest.fixture

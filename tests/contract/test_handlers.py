@@ -25,7 +25,7 @@ from replay.prompting import PromptLimits
 from replay.settings import Settings
 from replay.topology import Queue
 from tests.factories import UNSURE, make_bundle, make_generation, make_task
-from tests.processes import stream_records
+from tests.processes import stream_records, wait_for
 from workers import handlers
 from workers.handlers import Desk, Lane
 from workers.lease import Lease
@@ -251,7 +251,7 @@ def test_a_lease_that_is_lost_during_the_attempt_publishes_nothing(valkey: redis
 
 
 def test_a_lease_is_renewed_while_the_attempt_runs(valkey: redis.Redis) -> None:
-    """The renewing thread moves the message's place in the index forward, and ends with the task."""
+    """The renewing thread moves the message's place in the index forward, and ends when nothing is held any more."""
     renewed = threading.Event()
 
     def slow() -> Generation:
@@ -267,7 +267,33 @@ def test_a_lease_is_renewed_while_the_attempt_runs(valkey: redis.Redis) -> None:
     scene.handle(handlers.LOCAL, make_task().wire(), visibility_timeout_s=0.2)
     assert renewed.is_set()
     assert len(scene.evidence()) == 1
-    assert [thread.name for thread in threading.enumerate() if thread.name == "lease"] == []
+    for keeper in [thread for thread in threading.enumerate() if thread.name == "lease 0.05 s"]:
+        keeper.join(30)
+        assert not keeper.is_alive()
+
+
+def test_a_lease_that_begins_late_is_renewed_in_time_and_one_that_has_ended_no_more(valkey: redis.Redis) -> None:
+    """One thread for all of a process: it takes up a lease that begins between two of its looks."""
+    scene = Scene(valkey)
+    first, second = (scene.lease(Queue.LOCAL, visibility_timeout_s=0.4, tag=tag) for tag in ("first", "second"))
+
+    def place(tag: str) -> float | None:
+        return valkey.zscore(index_key(Queue.LOCAL), tag)
+
+    def wait_for_renewal(tag: str) -> None:
+        before = place(tag)
+        wait_for(lambda: place(tag) != before, f"a renewal of {tag}")
+
+    with first.kept():
+        with second.kept():
+            wait_for_renewal("second")
+        # A round of renewals may have begun before it ended; the second one from here has not.
+        wait_for_renewal("first")
+        wait_for_renewal("first")
+        ended = place("second")
+        wait_for_renewal("first")
+        wait_for_renewal("first")
+        assert place("second") == ended
 
 
 def _with_memory(valkey: redis.Redis, script: Callable[[], Generation]) -> Scene:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,13 @@ import pytest
 import redis
 
 from broker.limits.admission import SharedLimiter
-from cli import main
 from replay.contracts import Tier, Usage
 from replay.models.breaker import chain
 from replay.models.limits import Estimate
 from replay.models.replies import Reply
 from replay.settings import Settings
-
-Typed = Callable[..., tuple[int, str, str]]
+from tests.command_line import Typed, typing_into
+from tests.processes import stream_records
 
 
 @pytest.fixture
@@ -27,25 +24,15 @@ def typed(
     broker_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Typed:
     """Types a command: its exit code, what it prints, and what it tells on stderr."""
-    for name, value in {
-        "DATA_DIR": str(data_dir),
-        "BROKER_URL": broker_url,
-        "BASE_URL": "http://127.0.0.1:9/v1",
-        "LOCAL_MODEL": "small",
-        "ESCALATION_MODEL": "large",
-        "ESCALATION_BUDGET_CALLS": "1",
-    }.items():
-        monkeypatch.setenv(f"REPLAY_{name}", value)
-    monkeypatch.setenv("COLUMNS", "400")
-
-    def type_it(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", *words])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    known = {
+        "data_dir": data_dir,
+        "broker_url": broker_url,
+        "base_url": "http://127.0.0.1:9/v1",
+        "local_model": "small",
+        "escalation_model": "large",
+        "escalation_budget_calls": 1,
+    }
+    return typing_into(monkeypatch, capsys, **known)
 
 
 def _spend(client: redis.Redis) -> None:
@@ -76,6 +63,13 @@ def test_a_budget_is_shown_set_reset_and_taken_back(typed: Typed, valkey: redis.
     assert (lane["state"], lane["budget"]["tokens"]["limit"]) == ("out of budget", None)
     (lane,) = _lanes(typed, "lane", "budget", "reset", "escalation")
     assert (lane["state"], lane["budget"]["calls"]) == ("open", {"used": 0, "limit": 1})
+    noted = [json.loads(each) for each in stream_records(valkey)]
+    assert [(each["action"], each["lane"], each.get("detail", "")) for each in noted] == [
+        ("lane.budget.set", "escalation", "calls none, tokens 5,000"),
+        ("lane.budget.unset", "escalation", ""),
+        ("lane.budget.reset", "escalation", ""),
+    ]
+    assert all("@" in each["who"] for each in noted)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +83,15 @@ def test_a_budget_is_shown_set_reset_and_taken_back(typed: Typed, valkey: redis.
         ((), "no budget was given"),
     ],
 )
-def test_a_budget_that_is_none_is_told_in_words(typed: Typed, words: tuple[str, ...], said: str) -> None:
-    """And nothing is set."""
+def test_a_budget_that_is_none_is_told_in_words(
+    typed: Typed, valkey: redis.Redis, words: tuple[str, ...], said: str
+) -> None:
+    """And nothing is set or noted."""
     code, out, err = typed("lane", "budget", "set", "escalation", *words)
     assert (code, out) == (2, "")
     assert said in err
     assert [lane["budget"]["calls"]["limit"] for lane in _lanes(typed, "lane", "budget", "show")] == [None, 1]
+    assert stream_records(valkey) == []
 
 
 def test_people_see_what_is_used_of_each_limit(typed: Typed, valkey: redis.Redis) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import fakeredis
-import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,19 +17,6 @@ from replay.topology import Queue
 
 QUEUE = Queue.ESCALATION.value
 LEASE_S = 60
-
-
-@pytest.fixture(params=["fake", "valkey"])
-def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
-    """A client of either server, empty."""
-    if request.param == "valkey":
-        yield request.getfixturevalue("valkey")
-        return
-    fake = fakeredis.FakeRedis(protocol=2)
-    # It knows no read-only scripts.
-    fake.eval_ro = fake.eval  # type: ignore[method-assign]
-    yield fake
-    fake.close()
 
 
 def _claimed(client: redis.Redis) -> bytes:

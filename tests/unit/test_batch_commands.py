@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +12,30 @@ import pytest
 import redis
 
 from broker import paused
-from cli import main
+from evidence.log import EvidenceLog
 from producer import manifest, marks
 from producer.manifest import Batch
 from producer.marks import Priority
 from producer.results import COLUMNS
 from replay.contracts import State, Tier
-from replay.corpus import snapshot
 from replay.settings import Settings
 from replay.topology import Queue
-from tests.batches import by_name, make_lines, make_run, record
-from tests.factories import make_bundle
+from tests.batches import by_name, furnish, make_lines, make_run, record
+from tests.command_line import Typed, typing_into
 from tests.processes import stream_records
-
-Typed = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def settings(data_dir: Path, broker_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(data_dir: Path, broker_url: str) -> Settings:
     """The settings of the commands that are typed: a corpus and an empty broker."""
-    for name, value in (("DATA_DIR", str(data_dir)), ("BROKER_URL", broker_url)):
-        monkeypatch.setenv(f"REPLAY_{name}", value)
-    monkeypatch.setenv("COLUMNS", "400")
-    made = Settings()
-    snapshot.write([hit.record for hit in make_bundle().passages], made.corpus_dir)
-    return made
+    return furnish(Settings(data_dir=data_dir, broker_url=broker_url))
 
 
 @pytest.fixture
 def typed(settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
     """Types a command: its exit code, what it prints, and what it tells on stderr."""
-    assert settings.data_dir.is_dir()
-
-    def type_it(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capfd.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    known = {"data_dir": settings.data_dir, "broker_url": settings.broker_url}
+    return typing_into(monkeypatch, capfd, **known)
 
 
 @pytest.fixture
@@ -90,11 +72,16 @@ def test_a_dry_run_submits_nothing_and_says_what_it_cannot_know(
     typed: Typed, settings: Settings, valkey: redis.Redis, file: Path
 ) -> None:
     """Every line is checked; without a measured attempt there is no number, and it is said why."""
+    earlier = Path(f"{file}.errors.jsonl")
+    earlier.write_text("of an earlier submit")
+    before = sorted(file.parent.iterdir())
     code, printed, told = typed("submit", file, "--dry-run", "--json")
     value = json.loads(printed)
     assert (code, value["estimate"]["tasks"], value["estimate"]["may_escalate"], value["bad_lines"]) == (1, 4, 4, 1)
     assert "no attempt was measured" in value["unknown"][0]
     assert f"{file}:3: not JSON" in told
+    assert "1 bad lines; a dry run writes no file: a submit keeps all of them in FILE.errors.jsonl" in told
+    assert (sorted(file.parent.iterdir()), earlier.read_text()) == (before, "of an earlier submit")
     assert manifest.known(settings.batches_dir) == []
     assert valkey.llen(Queue.LOCAL.value) == 0
     assert json.loads(typed("submit", file, "--json")[1])["batch_id"] == value["batch_id"]
@@ -139,14 +126,10 @@ def test_limit_tag_and_priority(typed: Typed, settings: Settings, valkey: redis.
 def test_show_puts_a_batch_into_numbers(typed: Typed, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     """States, tiers, reasons, tokens, times, and the cost once there is a price."""
     value = json.loads(typed("batch", "show", "--json")[1])
-    assert {state.value: value[state.value] for state in State} == {
-        "escalated": 1,
-        "accepted": 2,
-        "rejected": 1,
-        "failed": 1,
-        "cancelled": 0,
-    }
-    assert (value["tasks"], value["without_evidence"], value["cost"]) == (6, 1, None)
+    states = ("without_evidence", "at_large_model", "accepted", "rejected", "failed", "cancelled")
+    assert [value[state] for state in states] == [1, 1, 2, 1, 1, 0]
+    # Two went on to the large model: one of them has been accepted since.
+    assert (value["tasks"], value["escalated"], value["cost"]) == (6, 2, None)
     assert value["accepted_by_tier"] == {"local": 1, "escalation": 1}
     assert value["reasons"] == {"literals": 2, "coverage": 2}
     assert (value["reasons_of"], value["rejections"]) == (3, 3)
@@ -155,6 +138,19 @@ def test_show_puts_a_batch_into_numbers(typed: Typed, batch: Batch, monkeypatch:
     monkeypatch.setenv("REPLAY_ESCALATION_PRICES", "1000/2000")
     code, printed, _ = typed("batch", "show", batch.batch_id[:12])
     assert (code, "0.1200" in printed, "coverage 2, literals 2" in printed) == (0, True, True)
+    told = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "at large model 1" in told
+    assert "accepted by the local model 1, the large model 1" in told
+    assert "escalated 2: the local answer was rejected and the task sent to the large model" in told
+
+
+def test_escalated_means_one_thing_wherever_a_batch_is_told(typed: Typed, batch: Batch) -> None:
+    """All that went on to the large model; what is there now is told as being there."""
+    printed = typed("results", batch.batch_id)[1]
+    assert "6 tasks: 1 waiting, 1 at the large model, 2 accepted, 1 rejected, 1 failed" in printed
+    assert "accepted 1 by the local model, 1 by the large model; 2 escalated" in printed
+    (row,) = [line for line in printed.splitlines() if line.startswith("t4")]
+    assert "at the large model" in row
 
 
 def test_results_leave_as_files(typed: Typed, batch: Batch, tmp_path: Path) -> None:
@@ -184,6 +180,49 @@ def test_results_leave_as_files(typed: Typed, batch: Batch, tmp_path: Path) -> N
     assert (row["custom_id"], row["reasons"]) == ("t3", "gone")
     ended = typed("batch", "results", "--ended")[1]
     assert len(ended.splitlines()) == 4
+
+
+@pytest.mark.usefixtures("batch")
+def test_results_is_short_for_batch_results(typed: Typed, tmp_path: Path) -> None:
+    """Only what is shown when nothing is asked differs; options, rows and refusals are the same."""
+    long, short = ("batch", "results"), ("results",)
+    assert typed(*short) == typed(*long, "--format", "table")
+    assert typed(*short, "--format", "csv", "--ended") == typed(*long, "--format", "csv", "--ended")
+    assert typed(*short, "--json", "--ended") == typed(*long, "--json", "--ended")
+    assert len(json.loads(typed(*short, "--json", "--ended")[1])["results"]) == 4
+    for form in (short, long):
+        target = tmp_path / form[0]
+        assert typed(*form, "-o", target)[0] == 0
+        assert target.read_text() == typed(*long)[1]
+    for options in (("--json", "-o", "x"), ("--format", "table", "--errors", "x")):
+        code, out, told = typed(*short, *options)
+        assert (code, out, "is printed, and not written to files" in told) == (2, "", True)
+    assert "--gold is for the table" in typed(*long, "--gold", tmp_path / "gold.jsonl")[2]
+    for name in ("results", "cancel"):
+        assert f"Short for `replay batch {name}" in " ".join(typed(name, "--help")[1].split())
+
+
+@pytest.mark.usefixtures("batch")
+@pytest.mark.parametrize(
+    ("group", "same"),
+    [
+        (("batch",), ("batch", "list")),
+        (("lane",), ("lane", "list")),
+        (("lane", "budget"), ("lane", "budget", "show")),
+        (("dead",), ("dead", "list")),
+        (("review",), ("review", "list")),
+        (("schedule",), ("schedule", "list")),
+        (("models",), ("models", "list")),
+        (("corpus",), ("corpus", "stats")),
+        (("evidence",), ("evidence", "tail")),
+    ],
+)
+def test_a_group_typed_alone_shows_what_there_is(typed: Typed, group: tuple[str, ...], same: tuple[str, ...]) -> None:
+    """As the command of it does that lists or shows; and it still says what else there is."""
+    code, printed, _ = typed(*group)
+    assert (code, printed) == typed(*same)[:2]
+    assert (code, printed != "") == (0, True)
+    assert "Commands" in typed(*group, "--help")[1]
 
 
 def test_results_that_cannot_be_written_say_so(typed: Typed, batch: Batch, tmp_path: Path) -> None:
@@ -265,3 +304,51 @@ def test_waiting_and_cancelling(typed: Typed, settings: Settings, batch: Batch) 
     code, printed, _ = typed("batch", "cancel", "--json")
     assert (code, json.loads(printed)["unfinished"]) == (0, 0)
     assert typed("batch", "pause")[0] == 2
+
+
+@pytest.mark.parametrize("words", [("cancel",), ("batch", "cancel")])
+def test_who_cancels_is_noted(typed: Typed, valkey: redis.Redis, batch: Batch, words: tuple[str, ...]) -> None:
+    """Before it is done, in the evidence."""
+    assert typed(*words)[0] == 0
+    (noted,) = map(json.loads, stream_records(valkey))
+    assert (noted["action"], noted["batch_id"], "@" in noted["who"]) == ("batch.cancel", batch.batch_id, True)
+
+
+def test_who_cancels_without_a_broker_is_noted_in_the_log(
+    typed: Typed, settings: Settings, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch is marked, the workers cannot be told, and it is said what to do."""
+    monkeypatch.delenv("REPLAY_BROKER_URL")
+    code, printed, told = typed("cancel")
+    assert (code, printed) == (3, "")
+    assert "could not be told: the broker is not running" in told
+    assert manifest.is_cancelled(settings.batches_dir, batch.batch_id)
+    last = json.loads(settings.evidence_log.read_bytes().splitlines()[-1])
+    assert (last["action"], last["batch_id"]) == ("batch.cancel", batch.batch_id)
+
+
+def test_who_cannot_be_noted_cancels_nothing(
+    typed: Typed, settings: Settings, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker is gone, and another process writes the log."""
+    monkeypatch.delenv("REPLAY_BROKER_URL")
+    with EvidenceLog.open(settings.evidence_log):
+        code, _, told = typed("cancel")
+    assert (code, "so it was not done: the broker is not running" in told) == (3, True)
+    assert not manifest.is_cancelled(settings.batches_dir, batch.batch_id)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("submit", "FILE"), ("status",), ("top",), ("lane",), ("lane", "pause", "local"), ("batch", "pause"), ("dead",)],
+)
+@pytest.mark.usefixtures("batch")
+def test_a_broker_that_is_not_running_is_told_in_words(
+    typed: Typed, file: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """What is missing and what starts it; no path of a socket, and no text of a library."""
+    monkeypatch.delenv("REPLAY_BROKER_URL")
+    code, _, told = typed(*(file if word == "FILE" else word for word in words))
+    assert code == 3
+    assert "error: the broker is not running\nhint:  start it with `replay up`" in told
+    assert "valkey.sock" not in told

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from cli import main
 from cli.output.tables import print_summary
 from cli.run import audit_in_process
 from cli.submit import command as submit
@@ -29,36 +26,25 @@ from replay.prompting import PromptLimits
 from replay.settings import Settings
 from replay.topology import CANCELLED
 from tests.batches import make_lines, make_run, record
+from tests.command_line import Typed, settings_of_shell, typing_into
 from tests.factories import UNSURE, make_bundle, make_generation
 from tests.scripted_model import ScriptedModel
 
 # Closes styles that nobody opened, opens some, and names an emoji.
 HOSTILE = r"a [/b] \[/red] [bold]c :warning:"
 
-Typed = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def settings(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of the commands that are typed."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("COLUMNS", "400")
-    return Settings()
+    return settings_of_shell(monkeypatch, data_dir)
 
 
 @pytest.fixture
 def typed(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
     """Types a command: its exit code, what it prints, and what it tells on stderr."""
     assert settings.data_dir.is_dir()
-
-    def type_it(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    return typing_into(monkeypatch, capsys)
 
 
 def accepted(settings: Settings, count: int = 1, **line: Any) -> Batch:
@@ -248,7 +234,7 @@ def test_status_is_one_object_whether_the_broker_answers_or_not(
     down = json.loads(printed)
     assert (code, down["queues"], down["workers"]) == (3, None, None)
     assert {program["state"] for program in down["programs"]} == {"stopped"}
-    assert "the broker at" in told
+    assert "the broker is not running" in told
     monkeypatch.setenv("REPLAY_BROKER_URL", broker_url)
     code, printed, _ = typed("status", "--json")
     up = json.loads(printed)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from cli import history, main
+from cli import history
 from cli.corpus.admission import admit_evidence
 from evidence.log import EvidenceLog
 from evidence.reader import EvidenceReader
@@ -48,6 +47,7 @@ from replay.errors import InputError
 from replay.settings import Settings
 from replay.topology import EVIDENCE_STREAM
 from tests.batches import make_run, record
+from tests.command_line import Typed, typing_into
 from tests.factories import make_bundle, make_task
 
 CLAIM = "Verify that the visibility timeout of kombu's Redis channel is 1 hour."
@@ -339,6 +339,18 @@ def test_a_near_duplicate_is_credited_once(settings: Settings) -> None:
     assert not plan.changes
 
 
+def test_a_near_duplicate_with_the_opposite_verdict_is_told_as_such(settings: Settings) -> None:
+    """Near in words and about another value: it contradicts nothing, but whoever reads the decision must know."""
+    claim = "Verify that the visibility timeout of the Redis channel of kombu's virtual transport is {} by default."
+    first = run(claim.format("1 hour"), Tier.ESCALATION)
+    publish(settings, planned(settings, first))
+    other = run(claim.format("2 hours"), Tier.ESCALATION, custom_id="no", ruling=Ruling.FAIL, expected="2 hours")
+    [decision] = [one for one in planned(settings, first, other).decisions if one.candidate.custom_id == "no"]
+    assert decision.reason.value == "near-duplicate"
+    assert f"{a_candidate(first).record_id} is near in words" in decision.why
+    assert "the opposite verdict, pass and not fail" in decision.why
+
+
 def test_revising_a_corpus_by_nothing_publishes_nothing(settings: Settings) -> None:
     """A name that is there, and an id that is not, change nothing either."""
     publish(settings, planned(settings, run(tier=Tier.ESCALATION)))
@@ -535,24 +547,10 @@ def test_thresholds_that_mean_nothing_are_refused() -> None:
         Policy(least_utility=-2.0)
 
 
-Typed = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
 def typed(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
     """Types a command: its exit code, what it prints, and what it tells on stderr."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def type_it(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", "corpus", "admit", *words])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        sys.stdout.flush()
-        said = capfd.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    return typing_into(monkeypatch, capfd, "corpus", "admit", data_dir=data_dir)
 
 
 def test_the_command_explains_admits_and_admits_nothing_twice(settings: Settings, typed: Typed) -> None:

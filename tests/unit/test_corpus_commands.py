@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli import main
 from cli.corpus import compact
 from replay.corpus import snapshot
-from replay.settings import Settings
-
-Typed = Callable[..., tuple[int, str, str]]
+from tests.command_line import Typed, settings_of_shell, typing_into
 
 
 @pytest.fixture
 def corpus_dir(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The corpus that the commands are typed for."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("COLUMNS", "400")
-    return Settings().corpus_dir
+    return settings_of_shell(monkeypatch, data_dir).corpus_dir
 
 
 @pytest.fixture
 def typed(corpus_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
     """Types a sub-command: its exit code, what it prints, and what it tells on stderr."""
-
-    def type_it(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", "corpus", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    assert not corpus_dir.exists()
+    return typing_into(monkeypatch, capsys, "corpus")
 
 
 @pytest.fixture

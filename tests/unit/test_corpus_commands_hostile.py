@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from cli import main
 from cli.output import console
 from replay.corpus import history, manifest, snapshot
-from replay.settings import Settings
+from tests.command_line import Typed, settings_of_shell, typing_into
 from tests.trees import write
-
-Typed = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def corpus_dir(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The corpus that the commands are typed for."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("COLUMNS", "400")
-    return Settings().corpus_dir
+    return settings_of_shell(monkeypatch, data_dir).corpus_dir
 
 
 @pytest.fixture
 def typed(corpus_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
     """Types a sub-command: its exit code, what it prints, and what it tells on stderr."""
-
-    def type_it(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", "corpus", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    assert not corpus_dir.exists()
+    return typing_into(monkeypatch, capsys, "corpus")
 
 
 @pytest.fixture

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli import main
 from replay.contracts import Record, RecordKind
 from replay.corpus import rankings, snapshot
 from replay.corpus.snapshot import Snapshot
 from replay.errors import ConfigurationError, CorpusError, InputError
 from replay.settings import Settings
-
-Typed = Callable[..., tuple[int, str, str]]
+from tests.command_line import Typed, settings_of_shell, typing_into
 
 POOL = "class Pool:\n    idle_timeout = 300\n    max_size = 10"
 OTHER = "class Queue:\n    durable = True\n    priority = 9"
@@ -34,9 +31,7 @@ def query(name: str, **fields: Any) -> dict[str, Any]:
 @pytest.fixture
 def settings(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of the commands that are typed."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("COLUMNS", "400")
-    return Settings()
+    return settings_of_shell(monkeypatch, data_dir)
 
 
 @pytest.fixture
@@ -77,15 +72,7 @@ def asked(tmp_path: Path) -> Path:
 def typed(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
     """Types `replay corpus eval`: its exit code, what it prints, and what it tells on stderr."""
     assert settings.data_dir.is_dir()
-
-    def type_it(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", "corpus", "eval", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    return typing_into(monkeypatch, capsys, "corpus", "eval")
 
 
 @pytest.mark.parametrize("name", ["containment-line", "containment", "jaccard", "bm25"])

@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from dashboard import formats
-from dashboard.desk import HERE, NAVIGATION, STATIC
+from dashboard.assets import Assets
+from dashboard.desk import ASSETS, HERE, NAVIGATION, STATIC
 from dashboard.pages.gate import RULES
 from evidence.log import EvidenceLog
 from replay import prompting
@@ -311,6 +312,20 @@ def test_a_record_of_another_version_is_shown_as_that(settings: Settings) -> Non
     assert "from_the_future" in page.text
 
 
+def test_what_was_done_about_a_run_is_told_in_words(settings: Settings) -> None:
+    """No name of a schema and no code of an action; whatever the record holds is text."""
+    run = make_run(make_task(custom_id="t0"), State.FAILED, None, reason="gone")
+    record(settings, run)
+    held = {"id": "act_1", "run_id": run.run_id, "letter_id": "dead_1", "recorded_at": "2026-12-01T02:00:00+00:00"}
+    with EvidenceLog.open(settings.evidence_log) as log:
+        act = {"schema": "replay_action.v1", "action": "dead.requeue", "who": "ada@<b>here", **held}
+        log.append([act, {"schema": "replay_note.v1", **held, "id": "note_1"}])
+    page = Elements(browser(settings).get(f"/runs/{run.run_id}").text)
+    told = " ".join("".join(page.texts).split())
+    assert f"dead letter requeued by ada@<b>here: {run.run_id}." in told
+    assert "record of the kind replay_note.v1." in told
+
+
 def test_a_run_that_nobody_knows(settings: Settings) -> None:
     """A page that says so, with the status that says so."""
     page = browser(settings).get("/runs/run_unknown")
@@ -389,18 +404,49 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|\|\s*safe\b|javascript:", text), path
 
 
-def test_the_first_view_is_light(settings: Settings) -> None:
-    """All that the overview loads, not compressed, is below 150 kB."""
+@pytest.mark.parametrize("path", PAGES)
+def test_a_first_view_is_light_even_when_nothing_is_packed(settings: Settings, path: str) -> None:
+    """All that a page loads, not compressed, is below 150 kB; every file of ours is named by its content."""
     someone = browser(settings)
-    page = someone.get("/").text
-    wanted = {*re.findall(r'(?:href|src)="(/static/[^"#]+)', page)}
-    modules = ["/static/app.js"]
-    for module in modules:
-        found = re.findall(r'(?:from|import\()\s*"\./([\w.]+)"', someone.get(module).text)
-        modules += [path for name in found if (path := f"/static/{name}") not in modules]
-    weight = len(page) + sum(len(someone.get(path).content) for path in wanted | set(modules))
-    assert "/static/charts.js" in modules
-    assert weight < WEIGHT
+    page = someone.get(path).text
+    wanted = [*dict.fromkeys(re.findall(r'(?:href|src)="(/static/[^"#]+)', page))]
+    assert all(address.startswith(f"/static/{ASSETS.fingerprint}/") for address in wanted)
+    for address in wanted:
+        found = re.findall(r'(?:from|import\()\s*"\./([\w.]+)"', someone.get(address).text)
+        wanted += [other for name in found if (other := ASSETS.address(name)) not in wanted]
+    assert ASSETS.address("charts.js") in wanted
+    assert len(page) + sum(len(someone.get(address).content) for address in wanted) < WEIGHT
+
+
+def test_files_are_packed_and_kept_by_browsers(settings: Settings) -> None:
+    """Under the address that pages name for good, under the bare one until it is asked again; each with an ETag."""
+    someone = browser(settings)
+    lasting = someone.get(ASSETS.address("app.css"), accept_encoding="gzip")
+    assert lasting.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert lasting.headers["content-encoding"] == "gzip"
+    assert int(lasting.headers["content-length"]) < len(lasting.content) / 3
+    assert lasting.headers["content-type"].startswith("text/css")
+    assert lasting.content == (STATIC / "app.css").read_bytes()
+    whole = someone.get(ASSETS.address("app.css"), accept_encoding="identity")
+    assert ("content-encoding" in whole.headers, whole.content) == (False, lasting.content)
+    for address in ("/static/app.css", "/static/0123456789abcdef/app.css"):
+        found = someone.get(address)
+        assert (found.headers["cache-control"], found.content) == ("no-cache", lasting.content)
+        again = someone.get(address, if_none_match=found.headers["etag"])
+        assert (again.status_code, again.content) == (304, b"")
+    for wrong in ("none.css", "../app.py", "vendor/uplot/VENDORED.md", ASSETS.fingerprint):
+        assert someone.get(f"/static/{wrong}").status_code == 404
+
+
+def test_the_address_of_files_changes_with_any_of_them(tmp_path: Path) -> None:
+    """With a name or a byte; the same files have the same address in each process."""
+    (tmp_path / "a.css").write_text("a {}")
+    first = Assets(tmp_path)
+    assert first.address("a.css") == Assets(tmp_path).address("a.css")
+    (tmp_path / "b.js").write_text("b")
+    second = Assets(tmp_path)
+    (tmp_path / "b.js").write_text("c")
+    assert len({made.address("a.css") for made in (first, second, Assets(tmp_path))}) == 3
 
 
 def test_every_view_is_in_the_navigation_once(settings: Settings) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import fakeredis
 import pytest
 import redis
 
-from broker import envelope
 from broker.envelope import CHUNK
 from broker.signing import UNSIGNED
 from producer import cancel as cancelling
@@ -20,53 +17,24 @@ from producer.enqueue import WhenFull
 from producer.marks import Priority
 from producer.submit import Stage, Step, Submission, submit
 from producer.tasks import lines_of
-from replay.corpus import snapshot
 from replay.errors import BrokerUnavailable, InputError
 from replay.settings import Settings
 from replay.topology import Queue
-from tests.batches import make_lines
-from tests.factories import make_bundle
+from tests.batches import furnish, make_lines, submitted, waiting
+from tests.failing_redis import FullRedis
 
 BOUND = 1000
 
 
-class FullRedis(fakeredis.FakeRedis):
-    """A broker that is full after some publishes."""
-
-    publishes_left = 0
-
-    def lpush(self, name: Any, *values: Any) -> Any:
-        """Accept a few, then say what a server with `maxmemory` and `noeviction` says."""
-        if self.publishes_left == 0:
-            raise redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
-        self.publishes_left -= 1
-        return super().lpush(name, *values)
-
-
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(data_dir: Path) -> Settings:
     """Settings with a corpus and a small bound."""
-    made = Settings(data_dir=tmp_path / "data", submit_max_waiting=BOUND)
-    snapshot.write([hit.record for hit in make_bundle().passages], made.corpus_dir)
-    return made
-
-
-@pytest.fixture
-def client() -> Iterator[redis.Redis]:
-    """An empty broker."""
-    with fakeredis.FakeRedis(server=fakeredis.FakeServer()) as broker:
-        yield broker
+    return furnish(Settings(data_dir=data_dir, submit_max_waiting=BOUND))
 
 
 def names(client: redis.Redis) -> list[str]:
     """Custom ids on the local queue in the order in which workers take them."""
-    items = cast("list[bytes]", client.lrange(Queue.LOCAL.value, 0, -1))
-    return [envelope.opened(item, Queue.LOCAL).payload["custom_id"] for item in items][::-1]
-
-
-def submitted(settings: Settings, client: redis.Redis, count: int, **options: Any) -> Submission:
-    """Submit so many tasks."""
-    return submit(make_lines(count), settings, source="tasks.jsonl", client=client, **options)
+    return [message.payload["custom_id"] for message in waiting(client)]
 
 
 def test_a_full_queue_gets_no_more_and_the_rest_comes_when_there_is_room(

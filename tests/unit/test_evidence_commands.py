@@ -6,14 +6,11 @@ import csv
 import io
 import json
 import stat
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli import main
 from evidence import segments
 from evidence.checkpoints import checkpoints_path
 from evidence.log import EvidenceLog
@@ -21,14 +18,8 @@ from replay.contracts import State
 from replay.errors import EvidenceDamaged
 from replay.settings import Settings
 from tests.batches import make_run
+from tests.command_line import Typed, typing_into
 from tests.factories import make_task
-
-Typed = Callable[..., tuple[int, str, str]]
-
-
-class _Stdin:
-    def __init__(self, data: bytes) -> None:
-        self.buffer = io.BytesIO(data)
 
 
 @pytest.fixture
@@ -36,21 +27,8 @@ def typed(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Typed:
     """Types a command: its exit code, what it prints, and what it tells on stderr."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("REPLAY_EVIDENCE_KEY", str(tmp_path / "key.pem"))
-    monkeypatch.setenv("REPLAY_EVIDENCE_SEGMENT_BYTES", "8000")
-    monkeypatch.setenv("COLUMNS", "400")
-
-    def type_it(*words: str | Path, stdin: bytes = b"") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", *map(str, words)])
-        monkeypatch.setattr(sys, "stdin", _Stdin(stdin))
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        sys.stdout.flush()
-        said = capfdbinary.readouterr()
-        return int(end.value.code or 0), said.out.decode(), said.err.decode()
-
-    return type_it
+    known = {"data_dir": data_dir, "evidence_key": tmp_path / "key.pem", "evidence_segment_bytes": 8000}
+    return typing_into(monkeypatch, capfdbinary, **known)
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +13,15 @@ from hypothesis import given as from_any
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
-from cli import main
 from evidence.log import EvidenceLog
 from producer import manifest
 from producer.manifest import Batch
-from replay.contracts import ReplayRun, Ruling, State, Tier
+from replay.contracts import Check, ReplayRun, Ruling, State, Tier
 from replay.gate import CODES, GATE_VERSION
 from replay.settings import Settings
 from tests.batches import make_lines, make_run, record
+from tests.command_line import Typed, settings_of_shell, typing_into
 from tests.factories import SOURCE, make_generation, make_task
-
-Typed = Callable[..., tuple[int, str, str]]
 
 QUOTE = "visibility_timeout = 3600  # 1 hour"
 HOSTILE = "\x1b[2Jodd [/b] \u202e | `x`"
@@ -35,25 +30,14 @@ HOSTILE = "\x1b[2Jodd [/b] \u202e | `x`"
 @pytest.fixture
 def settings(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of the commands that are typed."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("COLUMNS", "400")
-    return Settings()
+    return settings_of_shell(monkeypatch, data_dir)
 
 
 @pytest.fixture
 def typed(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
     """Types a command: its exit code, what it prints, and what it tells on stderr."""
     assert settings.data_dir.is_dir()
-
-    def type_it(*words: str | Path, stdin: bytes = b"") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", *map(str, words)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    return typing_into(monkeypatch, capsys)
 
 
 def case(name: str = "c", *, verdict: str = "pass", **label: Any) -> dict[str, Any]:
@@ -256,7 +240,7 @@ def test_explain_finds_a_run_by_any_of_its_names(typed: Typed, history: Batch) -
         (["t"], "3 runs go by 't'"),
         (["t1", "--attempt", "third"], "no attempt goes by 'third'"),
         (["t1", "--attempt", "att_"], "several attempts go by"),
-        (["dead_1"], "dead_1 is no run but a replay_dead.v1 record"),
+        (["dead_1"], "dead_1 is no run: dead letter"),
         (["t1", "--markdown", "--json"], "exclude each other"),
     ],
 )
@@ -280,6 +264,31 @@ def test_explain_in_other_forms(typed: Typed, history: Batch) -> None:
     shown = json.loads(typed("gate", "explain", "t0", "--json")[1])
     assert (shown["decision"], shown["gate_version"], shown["answer"]) == ("accepted", "gate.test", "pass")
     assert [line["number"] for line in shown["findings"][0]["citations"][0]["lines"] if line["cited"]] == [402]
+
+
+def test_explain_shows_first_what_matters(typed: Typed, settings: Settings) -> None:
+    """The verdict before the findings; checks that were left open are counted, for they may be about other tasks."""
+    run = make_run(make_task(), State.REJECTED, rules=["coverage.missing"])
+    assert run.attempt is not None
+    assert run.attempt.answer is not None
+    checks = (
+        Check(item="of another task", result="unknown"),
+        Check(item="the default", result="pass"),
+        Check(item="the unit", result="fail"),
+    )
+    answer = run.attempt.answer.model_copy(update={"checks": checks})
+    record(settings, run.model_copy(update={"attempt": run.attempt.model_copy(update={"answer": answer})}))
+    lines = typed("gate", "explain", run.run_id)[1].splitlines()
+
+    def at(text: str) -> int:
+        return next(number for number, line in enumerate(lines) if text in line)
+
+    order = ["verdict of the answer", "coverage.missing", "finding 1", "fail  the unit", "pass  the default"]
+    assert sorted(order, key=at) == order
+    assert at("1 check left open, which may be about other tasks") > at("pass  the default")
+    assert not [line for line in lines if "of another task" in line]
+    listed = typed("gate", "explain", run.run_id, "--markdown")[1]
+    assert listed.index("the unit") < listed.index("the default") < listed.index("of another task")
 
 
 def test_marks_stand_for_colour(typed: Typed, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import fakeredis
@@ -26,13 +25,6 @@ from tests.batches import by_name, make_lines, make_run, record
 def settings(tmp_path: Path) -> Settings:
     """Settings with a data directory of their own."""
     return Settings(data_dir=tmp_path / "data")
-
-
-@pytest.fixture
-def client() -> Iterator[redis.Redis]:
-    """An empty broker."""
-    with fakeredis.FakeRedis(server=fakeredis.FakeServer()) as broker:
-        yield broker
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import fakeredis
@@ -17,42 +15,23 @@ from producer import letters, manifest, reconcile
 from producer.cancel import cancel
 from producer.manifest import Batch
 from producer.reconcile import Account, examine
-from producer.submit import submit
 from replay import identity
 from replay.contracts import State, Tier
-from replay.corpus import snapshot
 from replay.errors import BrokerUnavailable, UnavailableError
 from replay.settings import Settings
 from replay.topology import CANCELLED, Queue
-from tests.batches import make_lines, make_run, record
-from tests.factories import make_bundle
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings with a corpus."""
-    made = Settings(data_dir=tmp_path / "data")
-    snapshot.write([hit.record for hit in make_bundle().passages], made.corpus_dir)
-    return made
-
-
-@pytest.fixture
-def client() -> Iterator[redis.Redis]:
-    """An empty broker."""
-    with fakeredis.FakeRedis(server=fakeredis.FakeServer()) as broker:
-        yield broker
+from tests.batches import make_run, record, submitted, waiting
 
 
 @pytest.fixture
 def batch(settings: Settings, client: redis.Redis) -> Batch:
     """A batch of four, submitted."""
-    return submit(make_lines(4), settings, source="tasks.jsonl", client=client).batch
+    return submitted(settings, client, 4).batch
 
 
-def waiting(client: redis.Redis) -> list[str]:
+def ids(client: redis.Redis) -> list[str]:
     """Message ids on the local queue, oldest first."""
-    items = cast("list[bytes]", client.lrange(Queue.LOCAL.value, 0, -1))
-    return [envelope.opened(item, Queue.LOCAL).message_id for item in items][::-1]
+    return [message.message_id for message in waiting(client)]
 
 
 def again(batch: Batch, settings: Settings, client: redis.Redis, **options: Any) -> tuple[Account, int]:
@@ -69,7 +48,7 @@ def test_each_run_is_in_one_place(settings: Settings, client: redis.Redis, batch
     assert examine(batch.batch_id, settings, client) == Account(
         batch.batch_id, accepted=4, ended=1, in_broker=2, dead=0, missing=1
     )
-    assert waiting(client) == [f"{batch.tasks[3].run_id}:local"]
+    assert ids(client) == [f"{batch.tasks[3].run_id}:local"]
 
 
 def test_what_is_missing_is_enqueued_once(settings: Settings, client: redis.Redis, batch: Batch) -> None:
@@ -79,7 +58,7 @@ def test_what_is_missing_is_enqueued_once(settings: Settings, client: redis.Redi
     assert (found.missing, count) == (1, 1)
     found, count = again(batch, settings, client)
     assert (found.in_broker, found.missing, count) == (4, 0, 0)
-    assert sorted(waiting(client)) == sorted(f"{task.run_id}:local" for task in batch.tasks)
+    assert sorted(ids(client)) == sorted(f"{task.run_id}:local" for task in batch.tasks)
 
 
 def test_a_wiped_broker_gets_back_all_that_is_owed(settings: Settings, client: redis.Redis, batch: Batch) -> None:
@@ -120,7 +99,7 @@ def test_who_comes_second_waits_or_says_so(settings: Settings, client: redis.Red
     lock = filelock.FileLock(manifest.folder(settings.batches_dir, batch.batch_id) / "lock")
     with lock, pytest.raises(UnavailableError, match="another process"):
         again(batch, settings, client, patience_s=0)
-    assert waiting(client) == []
+    assert ids(client) == []
     assert again(batch, settings, client, patience_s=0)[1] == 4
 
 

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from cli import main
 from evidence.log import EvidenceLog
 from evidence.reader import EvidenceReader
 from producer import manifest, repeats
@@ -29,6 +27,7 @@ from producer.summary import nearest_rank
 from replay.contracts import ReplayRun, Reused, Ruling, State, Tier
 from replay.settings import Settings
 from tests.batches import by_name, make_lines, make_run, record
+from tests.command_line import Typed, typing_into
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -343,23 +342,11 @@ def test_no_run_is_read_that_is_not_listed(settings: Settings, monkeypatch: pyte
 
 # --- the command -----------------------------------------------------------------------------------------------------
 
-Typed = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def typed(settings: Settings, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Typed:
     """Types a command: its exit code, what it prints, and what it tells on stderr."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(settings.data_dir))
-    monkeypatch.setenv("COLUMNS", "400")
-
-    def type_it(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", "report", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capfdbinary.readouterr()
-        return int(end.value.code or 0), said.out.decode(), said.err.decode()
-
-    return type_it
+    return typing_into(monkeypatch, capfdbinary, "report", data_dir=settings.data_dir)
 
 
 def test_the_command_writes_what_was_asked_for(typed: Typed, batch: Batch, tmp_path: Path) -> None:

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
-import fakeredis
 import pytest
 import redis
 
@@ -18,35 +15,17 @@ from producer.progress import snapshot as look
 from producer.reconcile import wait
 from producer.results import results
 from producer.retry import Retried, retry
-from producer.submit import submit
 from replay.contracts import State
-from replay.corpus import snapshot
 from replay.errors import InputError
 from replay.settings import Settings
 from replay.topology import Queue
-from tests.batches import make_lines, make_run, record
-from tests.factories import make_bundle
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings with a corpus."""
-    made = Settings(data_dir=tmp_path / "data")
-    snapshot.write([hit.record for hit in make_bundle().passages], made.corpus_dir)
-    return made
-
-
-@pytest.fixture
-def client() -> Iterator[redis.Redis]:
-    """An empty broker."""
-    with fakeredis.FakeRedis(server=fakeredis.FakeServer()) as broker:
-        yield broker
+from tests.batches import make_run, record, submitted
 
 
 @pytest.fixture
 def batch(settings: Settings, client: redis.Redis) -> Batch:
     """Four tasks: accepted, failed, rejected, and one that waits."""
-    batch = submit(make_lines(4), settings, source="tasks.jsonl", client=client).batch
+    batch = submitted(settings, client, 4).batch
     client.rpop(Queue.LOCAL.value, 3)
     record(
         settings,

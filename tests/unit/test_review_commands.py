@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
+import re
 from pathlib import Path
 
 import pytest
 
-from cli import main
 from evidence.verify import verify
 from replay.contracts import Ruling, State
 from replay.settings import Settings
 from tests.batches import make_run, record
+from tests.command_line import Typed, typing_into
 from tests.factories import make_task
-
-Typed = Callable[..., tuple[int, str, str]]
 
 HOSTILE = "\x1b[31mred\u202e[bold]x[/bold]"
 
@@ -37,18 +34,7 @@ def settings(data_dir: Path) -> Settings:
 @pytest.fixture
 def typed(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
     """Types a command: its exit code, what it prints, and what it tells on stderr."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def type_it(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", *words])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        sys.stdout.flush()
-        said = capfd.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    return typing_into(monkeypatch, capfd, data_dir=data_dir)
 
 
 def run_of(name: str) -> str:
@@ -82,7 +68,8 @@ def test_the_evidence_shows_the_reviews_of_a_run(settings: Settings, typed: Type
     assert [one["schema"] for one in records] == ["replay_run.v1", "replay_review.v1"]
     assert records[1]["note"] == HOSTILE
     assert records[1]["record_hash"] == records[0]["chain"]["hash"]
-    assert "replay_review.v1" in typed("evidence", "tail")[1]
+    (last,) = typed("evidence", "tail", "-n", "1")[1].splitlines()
+    assert re.search(r"review: rejected +by \S+@\S+: rejected, ", last)
 
 
 @pytest.mark.parametrize(

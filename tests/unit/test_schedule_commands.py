@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,42 +12,26 @@ import redis
 from broker import heartbeat
 from broker.heartbeat import Heartbeat
 from broker.signing import UNSIGNED
-from cli import main
 from producer import manifest
 from producer.scheduler import Round, Rounds
 from producer.schedules.store import Schedules
-from replay.corpus import snapshot
 from replay.settings import Settings
 from replay.topology import Queue
-from tests.factories import make_bundle
-
-Typed = Callable[..., tuple[int, str, str]]
+from tests.batches import furnish
+from tests.command_line import Typed, typing_into
 
 
 @pytest.fixture
-def settings(data_dir: Path, broker_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(data_dir: Path, broker_url: str) -> Settings:
     """The settings of the commands that are typed: a corpus and an empty broker."""
-    for name, value in (("DATA_DIR", str(data_dir)), ("BROKER_URL", broker_url)):
-        monkeypatch.setenv(f"REPLAY_{name}", value)
-    monkeypatch.setenv("COLUMNS", "400")
-    made = Settings()
-    snapshot.write([hit.record for hit in make_bundle().passages], made.corpus_dir)
-    return made
+    return furnish(Settings(data_dir=data_dir, broker_url=broker_url))
 
 
 @pytest.fixture
 def typed(settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
     """Types a command: its exit code, what it prints, and what it tells on stderr."""
-    assert settings.data_dir.is_dir()
-
-    def type_it(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", "schedule", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capfd.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    known = {"data_dir": settings.data_dir, "broker_url": settings.broker_url}
+    return typing_into(monkeypatch, capfd, "schedule", **known)
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import resource
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import fakeredis
 import pytest
@@ -22,47 +20,8 @@ from replay.corpus import snapshot
 from replay.errors import AppendFailed, BrokerUnavailable, ConfigurationError, CorpusError, InputError
 from replay.settings import Settings
 from replay.topology import CANCELLED, Queue
-from tests.batches import by_name, make_lines, make_run, record
-from tests.factories import make_bundle
-
-
-class FailingRedis(fakeredis.FakeRedis):
-    """A broker that goes away after some publishes."""
-
-    publishes_left = 0
-
-    def lpush(self, name: Any, *values: Any) -> Any:
-        """Accept a few, then lose the connection."""
-        if self.publishes_left == 0:
-            raise redis.exceptions.ConnectionError("gone")
-        self.publishes_left -= 1
-        return super().lpush(name, *values)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings with a corpus."""
-    made = Settings(data_dir=tmp_path / "data")
-    snapshot.write([hit.record for hit in make_bundle().passages], made.corpus_dir)
-    return made
-
-
-@pytest.fixture
-def client() -> Iterator[redis.Redis]:
-    """An empty broker."""
-    with fakeredis.FakeRedis(server=fakeredis.FakeServer()) as broker:
-        yield broker
-
-
-def messages(client: redis.Redis, queue: Queue) -> list[envelope.Envelope]:
-    """What waits in a queue, oldest first."""
-    items = cast("list[bytes]", client.lrange(queue.value, 0, -1))
-    return [envelope.opened(item, queue) for item in items][::-1]
-
-
-def submitted(settings: Settings, client: redis.Redis, count: int = 3, **fields: Any) -> Submission:
-    """Submit so many tasks."""
-    return submit(make_lines(count, **fields), settings, source="tasks.jsonl", client=client)
+from tests.batches import by_name, make_lines, make_run, record, submitted, waiting
+from tests.failing_redis import FailingRedis
 
 
 def test_a_batch_is_durable_and_enqueued_in_order(settings: Settings, client: redis.Redis) -> None:
@@ -71,9 +30,9 @@ def test_a_batch_is_durable_and_enqueued_in_order(settings: Settings, client: re
     assert (done.total, done.already_done, done.already_queued, done.enqueued, done.resumed) == (3, 0, 0, 3, False)
     batch = manifest.load(settings.batches_dir, done.batch_id)
     assert batch.corpus_version == snapshot.current_version(settings.corpus_dir)
-    waiting = messages(client, Queue.LOCAL)
-    assert [ReplayTask.model_validate(message.payload) for message in waiting] == list(batch.tasks)
-    assert [message.message_id for message in waiting] == [f"{task.run_id}:local" for task in batch.tasks]
+    messages = waiting(client)
+    assert [ReplayTask.model_validate(message.payload) for message in messages] == list(batch.tasks)
+    assert [message.message_id for message in messages] == [f"{task.run_id}:local" for task in batch.tasks]
 
 
 def test_the_same_again_adds_nothing(settings: Settings, client: redis.Redis) -> None:
@@ -81,7 +40,7 @@ def test_the_same_again_adds_nothing(settings: Settings, client: redis.Redis) ->
     first = submitted(settings, client)
     again = submitted(settings, client)
     assert again == Submission(first.batch, 0, 3, 0, resumed=True)
-    assert len(messages(client, Queue.LOCAL)) == 3
+    assert len(waiting(client)) == 3
 
 
 def test_resuming_enqueues_what_is_owed_and_nowhere(settings: Settings, client: redis.Redis) -> None:
@@ -92,7 +51,7 @@ def test_resuming_enqueues_what_is_owed_and_nowhere(settings: Settings, client: 
     append(client, identity.canonical_json(make_run(tasks["t1"]).wire()))
     again = submitted(settings, client)
     assert (again.already_done, again.already_queued, again.enqueued) == (1, 1, 1)
-    assert [message.message_id for message in messages(client, Queue.LOCAL)] == [f"{tasks['t2'].run_id}:local"]
+    assert [message.message_id for message in waiting(client)] == [f"{tasks['t2'].run_id}:local"]
 
 
 def test_a_manifest_that_is_made_anew_counts_what_is_in_evidence(settings: Settings, client: redis.Redis) -> None:
@@ -112,12 +71,12 @@ def test_a_lost_escalation_goes_on_and_does_not_start_anew(settings: Settings, c
     run = make_run(tasks["t1"], State.ESCALATED, rules=["literals.missing"])
     record(settings, run)
     assert submitted(settings, client).enqueued == 3
-    (message,) = messages(client, Queue.ESCALATION)
+    (message,) = waiting(client, Queue.ESCALATION)
     assert message.message_id == f"{tasks['t1'].run_id}:escalation"
     order = EscalationOrder.model_validate(message.payload)
     assert (order.task, order.bundle) == (tasks["t1"], run.bundle)
     assert [reason.rule for reason in order.reasons] == ["literals.missing"]
-    assert len(messages(client, Queue.LOCAL)) == 2
+    assert len(waiting(client)) == 2
 
 
 def test_without_a_corpus_nothing_is_accepted(tmp_path: Path, client: redis.Redis) -> None:
@@ -127,7 +86,7 @@ def test_without_a_corpus_nothing_is_accepted(tmp_path: Path, client: redis.Redi
         submitted(bare, client)
     assert "corpus build" in refused.value.hint
     assert not bare.batches_dir.exists()
-    assert submitted(bare, client, options=TaskOptions(retrieval=False)).enqueued == 3
+    assert submitted(bare, client, line={"options": TaskOptions(retrieval=False)}).enqueued == 3
 
 
 def test_without_a_broker_nothing_is_accepted(settings: Settings) -> None:
@@ -208,7 +167,7 @@ def test_a_single_task_is_a_new_batch_each_time(settings: Settings, client: redi
     line = single.line_of("Verify that it holds.")
     first, second = (single.submit_one(line, settings, client=client) for _ in range(2))
     assert first.batch_id != second.batch_id
-    assert len(messages(client, Queue.LOCAL)) == 2
+    assert len(waiting(client)) == 2
 
 
 def test_a_message_is_what_a_stock_worker_reads(settings: Settings, client: redis.Redis) -> None:

@@ -198,4 +198,11 @@ class _Entering:
         self.credit[into.record_id].add(f"{ORIGIN}/{found.record_id}")
         self._credited[found.record_id] = into.record_id
         why = f"{into.record_id} nearly says it ({score:.2f}) and is credited with it"
+        verdict = fields(into).get("Verdict")
+        if found.kind is RecordKind.EXEMPLAR and verdict is not None and verdict != found.verdict:
+            # Near in words, and about another value or line: nothing is contradicted, but who reads it must know.
+            why = (
+                f"{into.record_id} is near in words ({score:.2f}) with the opposite verdict, {verdict} and not "
+                f"{found.verdict}: it is credited with it"
+            )
         return one.becomes(Outcome.CREDITED, Why.NEAR_DUPLICATE, why, into.record_id)

@@ -58,6 +58,14 @@ def test_no_float_that_is_written_in_two_ways_is_taken_as_it_lies(number: float,
         assert received._may_hold_an_odd_float((around % fast).encode())
 
 
+@pytest.mark.parametrize("digits", ["3e4f", "12e0", "0e9a"])
+def test_a_hash_that_begins_like_a_number_is_taken_as_it_lies(digits: str) -> None:
+    """A digit and an `e` stand at the beginning of every tenth hash: such a record must not go the long way."""
+    data = canonical_json({"hash": f"sha256:{digits}", "id": "a", "schema": "s", "x": 1.5})
+    assert received._as_it_lies(data) is not None
+    assert receive(data)[:4] == prepare(json.loads(data))[:4]
+
+
 @given(FLOATS)
 def test_floats_come_out_in_the_one_form(number: float) -> None:
     """Whichever way they came."""

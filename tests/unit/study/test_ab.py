@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli import main
 from evidence.reader import EvidenceReader
 from replay.contracts import State
 from replay.corpus import snapshot
 from replay.settings import Settings
-from tests.command_line import CLAIM, write_tasks
+from tests.batches import furnish
+from tests.command_line import CLAIM, Typed, settings_of_shell, typing_into, write_tasks
 from tests.factories import make_bundle
 from tests.scripted_model import Reply, ScriptedModel
 
 FALSE_CLAIM = CLAIM.replace("1 hour", "2 hours")
 LINE = "visibility_timeout = 3600  # 1 hour"
-
-Typed = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -37,26 +34,14 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedModel]:
 @pytest.fixture
 def settings(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of the commands that are typed, over a corpus of one record."""
-    monkeypatch.setenv("REPLAY_DATA_DIR", str(data_dir))
-    monkeypatch.setenv("COLUMNS", "300")
-    made = Settings()
-    snapshot.write([hit.record for hit in make_bundle().passages], made.corpus_dir)
-    return made
+    return furnish(settings_of_shell(monkeypatch, data_dir))
 
 
 @pytest.fixture
 def typed(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
     """Types `replay ab`: its exit code, what it prints, and what it tells on stderr."""
     assert settings.corpus_dir.is_dir()
-
-    def type_it(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["replay", "ab", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return type_it
+    return typing_into(monkeypatch, capsys, "ab")
 
 
 @pytest.fixture
