@@ -53,6 +53,8 @@ _KEY = re.compile(
     rf"{_STRING}\s*:(?!:)|(?:[._](?:get|pop|setdefault)|getenv)\(\s*{_STRING}|[\w\])]\[{_STRING}\]"
     rf"|\b(?:get|has|set)attr\([\w.]{{1,80}},\s*{_STRING}"
 )
+# A text that is filled in is not the text: `'%s/%s' % (host, port)`.
+_FORMATTED = re.compile(rf"{_STRING}(?:\s*%\s*[\w({{\[]|\.format\()")
 _LONGEST_LINE = 1000  # nobody writes a longer statement; generated ones are longer, and state nothing to a reader
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -70,7 +72,7 @@ def stated(line: str, like: Value, about: frozenset[str] = frozenset()) -> tuple
     nothing = [
         values.parse(match[0]) for match in _NOTHING.finditer(text) if _GIVEN_BEFORE.search(text[: match.start()])
     ]
-    quoted = values.quoted(_KEY.sub(" ", text))
+    quoted = values.quoted(_FORMATTED.sub(" ", _KEY.sub(" ", text)))
     if like.kind == "number":
         return values.distinct([*_plain_numbers(text), *nothing])
     if like.kind == "boolean":

@@ -113,6 +113,10 @@ _SUBJECT_BEHIND = re.compile(
     r"counts|stands|comes|starts)\b",
     re.IGNORECASE,
 )
+_OWNER_BEFORE = re.compile(r"(?:\bof|'s)\s+(?:the\s+)?$", re.IGNORECASE)
+_SAID_BEHIND = re.compile(
+    r"\s+(?:is|are|was|at|as|holds|has|equals|defaults|counts|stands|starts|comes|means)\b", re.IGNORECASE
+)
 # What says that an error is raised, and what an error is called.
 _RAISES = re.compile(
     r"\b(?:(?P<passive>(?:is|are) raised)|raises?|throws?|fails with|answers with|warns with|issues)\b",
@@ -222,7 +226,11 @@ def claimed(text: str) -> tuple[Value, ...]:
     if literals:
         return literals
     # `X` in "the X of … is read from the variable X" is its own value.
-    written = [name for name in names(text) if name.text not in subjects or text.count(name.text) > 1]
+    written = [
+        name
+        for name in names(text)
+        if (name.text not in subjects or text.count(name.text) > 1) and not _is_spoken_of(name.text, text)
+    ]
     if written:
         return (max(written, key=lambda name: (text.rfind(name.text) + len(name.text), len(name.text))),)
     said = [
@@ -231,6 +239,12 @@ def claimed(text: str) -> tuple[Value, ...]:
         if match[1].lower() not in _NOT_SAID and match[1] not in subjects
     ]
     return distinct([word(predicate) for predicate in said])
+
+
+def _is_spoken_of(name: str, text: str) -> bool:
+    """Is a name that of the subject: "the mode of Pool is …", "Pydantic's field_serializer is …"?"""
+    at = text.rfind(name)
+    return bool(_OWNER_BEFORE.search(text[:at]) and _SAID_BEHIND.match(text, at + len(name)))
 
 
 def is_raised(value: Value, text: str) -> bool:

@@ -99,6 +99,7 @@ def test_a_part_of_a_longer_word_does_not_stand_in_a_text() -> None:
         ("Verify that reply.%s.pidbox is the value of the `fmt` of kombu's Mailbox.", "reply.%s.pidbox"),
         ("Callers of Pool.run meet AuthorizationError as soon as no handler is registered.", "AuthorizationError"),
         ("Check that the `collection` of the backend is set to `iso-86091`.", "iso-86091"),
+        ("The `when` of Pydantic's field_serializer is meant to be always.", "always"),
     ],
 )
 def test_what_a_claim_asserts_is_read_in_many_wordings(claim: str, value: str) -> None:
