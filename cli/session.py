@@ -50,6 +50,7 @@ def engine(settings: Settings, tiers: Sequence[Tier]) -> Iterator[pipeline.Engin
             client,
             PromptLimits(exemplars=settings.exemplars_shown),
             gate_without(settings.gate_rules_off),
+            ask_anyway=settings.escalate_undecidable,
         )
 
 

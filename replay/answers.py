@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from replay import values
 from replay.contracts import Answer, Bundle, Check, Cite, Finding, ReplayTask, Ruling
 from replay.corpus.tokens import query_tokens
-from replay.statements import stated
+from replay.statements import gives_alone, stated
 from replay.values import Value
 
 NO_LINE = "none"
@@ -90,7 +90,8 @@ def _deciding(line: str, claimed: Value, about: frozenset[str], task: str) -> li
     """The values of a line that can confirm or refute the claimed one.
 
     Where the claimed value itself stands there, no other value beside it refutes the claim. Another word of the claim
-    names its subject, and so does the name of a class in its own header; neither can decide.
+    names its subject, and so does the name of a class in its own header; neither can decide, unless it is all that the
+    line gives.
     """
     candidates = stated(line, claimed, about)
     if same := [candidate for candidate in candidates if candidate.same(claimed)]:
@@ -101,7 +102,11 @@ def _deciding(line: str, claimed: Value, about: frozenset[str], task: str) -> li
     return [
         candidate
         for candidate in candidates
-        if candidate.text != defined and not (candidate.kind == "word" and values.occurs(candidate, task))
+        if candidate.text != defined
+        and (
+            not (candidate.kind == "word" and values.occurs(candidate, task))
+            or gives_alone(line, candidate.text, claimed, task)
+        )
     ]
 
 

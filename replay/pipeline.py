@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Protocol
 
-from replay import identity, policy, prompting, reuse, tracing
+from replay import choices, identity, policy, prompting, reuse, tracing
 from replay.contracts import (
     Answer,
     Attempt,
@@ -56,13 +56,17 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """What an attempt needs. `prompt` holds the limits of the prompt, `gate` the rules in force; the rest is code."""
+    """What an attempt needs. `prompt` holds the limits of the prompt, `gate` the rules in force; the rest is code.
+
+    `ask_anyway` escalates also what no answer can decide (`replay.choices`).
+    """
 
     retriever: Retriever
     generator: Generator
     prompt: prompting.PromptLimits
     gate: Gate = DEFAULT_GATE
     memory: Memory = field(default_factory=NoMemory)
+    ask_anyway: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,9 @@ def _attempt(
         timings=Timings(retrieve_ms=retrieve_ms, generate_ms=judged.generation.generate_ms, gate_ms=judged.gate_ms),
         reused=judged.source,
     )
-    step = policy.next_step(judged.verdict, task, tier)
+    step = policy.next_step(
+        judged.verdict, task, tier, lambda: engine.ask_anyway or choices.is_decidable(task, bundle, engine.gate)
+    )
     answered = None
     if judged.source is None and reuse.may_reuse(task):
         source = Reused(run_id=task.run_id, attempt_id=attempt_id)
@@ -146,7 +152,8 @@ def _attempt(
     if isinstance(step, policy.Escalate):
         order = EscalationOrder(task=task, bundle=bundle, reasons=step.reasons)
         return Outcome(_record(task, bundle, ended, State.ESCALATED, record_id=attempt_id), order, answered)
-    return Outcome(_record(task, bundle, ended, step.state, record_id=attempt_id), answered=answered)
+    run = _record(task, bundle, ended, step.state, record_id=attempt_id, reason=step.reason)
+    return Outcome(run, answered=answered)
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,11 @@ class Settings(BaseSettings):
         description="MODEL=PROMPT/COMPLETION with commas between, in money for a million tokens; a price without MODEL "
         "is that of all others.",
     )
+    escalate_undecidable: bool = Field(
+        False,
+        description="Ask the large model also where no choice that its schema allows could pass the gate. Such a run "
+        "ends rejected either way; it is of use where a large model's opinion is wanted in the evidence.",
+    )
     hand_back_times: int = Field(
         100, ge=1, description="How often a task goes back to its queue for an endpoint that does not answer."
     )

@@ -32,6 +32,7 @@ _EITHER = re.compile(r"\b(?:if|else|otherwise|or)\b")
 _TEXT_ASSIGNED = re.compile(
     r"""(?:self\.|cls\.)?\w+\s*(?::[^=]{1,80})?=\s*(?P<quote>['"])(?P<text>[^'"\n]{1,80})(?P=quote),?"""
 )
+_ENVIRONMENT = re.compile(r"""(?:environ(?:\.get\(|\[)|\bgetenv\()\s*['"](?P<key>\w{1,80})['"]""")
 _GIVEN_BEFORE = re.compile(r"(?:(?<![=!<>])=|\breturn|\bOption\()\s*$")
 _NOTHING = re.compile(r"\b(?:None|null|nil)\b")
 _ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_]\w*|(?<==)[A-Za-z_]\w*|(?<=return )[A-Za-z_]\w*")
@@ -52,6 +53,8 @@ _KEY = re.compile(
     rf"{_STRING}\s*:(?!:)|(?:[._](?:get|pop|setdefault)|getenv)\(\s*{_STRING}|[\w\])]\[{_STRING}\]"
     rf"|\b(?:get|has|set)attr\([\w.]{{1,80}},\s*{_STRING}"
 )
+# A text that is filled in is not the text: `'%s/%s' % (host, port)`.
+_FORMATTED = re.compile(rf"{_STRING}(?:\s*%\s*[\w({{\[]|\.format\()")
 _LONGEST_LINE = 1000  # nobody writes a longer statement; generated ones are longer, and state nothing to a reader
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -69,7 +72,7 @@ def stated(line: str, like: Value, about: frozenset[str] = frozenset()) -> tuple
     nothing = [
         values.parse(match[0]) for match in _NOTHING.finditer(text) if _GIVEN_BEFORE.search(text[: match.start()])
     ]
-    quoted = values.quoted(_KEY.sub(" ", text))
+    quoted = values.quoted(_FORMATTED.sub(" ", _KEY.sub(" ", text)))
     if like.kind == "number":
         return values.distinct([*_plain_numbers(text), *nothing])
     if like.kind == "boolean":
@@ -94,6 +97,19 @@ def assigned_text(text: str) -> str | None:
     """The text that a line gives to a name and that is all it gives: it answers whatever text was claimed."""
     assigned = _TEXT_ASSIGNED.fullmatch(text.strip())
     return assigned["text"] if assigned else None
+
+
+def gives_alone(line: str, found: str, claimed: Value, task: str) -> bool:
+    """Is a value all that a line gives, where the task says in quotes what it should be, or which variable is read?
+
+    `LABEL = "label"` gives that text whatever it is called; so it can refute that the label is 'event loop', although
+    the task says the word. Where the task quotes no value, its own words may be the claimed one.
+    """
+    code = _code(line)
+    read = _ENVIRONMENT.search(code)
+    if read is not None:
+        return found == read["key"] and values.shape(claimed.text) == "capitals"
+    return found == assigned_text(code) and any(claimed.same(said) for said in values.quoted(task))
 
 
 def _bare_words(text: str, *, lower: bool) -> Iterator[Value]:

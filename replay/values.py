@@ -83,17 +83,24 @@ _NUMERIC = re.compile(
 _QUOTED = re.compile(
     r"(?:(?<!\w)|(?<=\b[bruf]))(?:'([^'\n]{1,80})'(?!\w)|\"([^\"\n]{1,80})\"(?!\w))|`+([^`\n]{1,80})`+", re.IGNORECASE
 )
+# A quoted name with a number in it: the 8 of `utf-8` is no value.
+_QUOTED_NAME = re.compile(r"(?P<quote>['\"`])[A-Za-z_][A-Za-z_.]*[-_.]\d[\w.-]*(?P=quote)")
 # What a claim without literals says of its subject; the last group of words are no values in any claim.
 _PREDICATE = re.compile(
-    r"\b(?:is|are|to|as|uses?|sets?|using|by|has the value|holds)\s+(?:an?\s+|the\s+)?([A-Za-z_]\w{2,})\b",
+    r"\b(?:is|are|to|be|as|at|uses?|sets?|using|by|equals?|has the value|holds)\s+"
+    r"(?:an?\s+|the\s+)?([A-Za-z_]\w{2,})\b",
     re.IGNORECASE,
 )
 _NOT_SAID = frozenset(
-    ["the", "its", "set", "default", "used", "called", "named", "given", "allowed", "possible", "able", "made", "also"]
+    """
+    the its set default used called named given allowed possible able made also meant long soon well far much many most
+    least all any each once first last nobody someone nothing left value what one
+    """.split()  # noqa: SIM905  as a list of quoted words it is harder to read
 )
 _VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,5}(?![\w]|\.\d)", re.ASCII)
 _SWITCH = re.compile(
-    r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned|is|are) (?:on|off)(?! the\b| an?\b))\b"
+    r"\b(?:True|False|true|false|enabled|disabled|(?:switched|turned|is|are) (?:on|off)(?! the\b| an?\b)|"
+    r"(?:as|to|at) (?:on|off)(?=\s*(?:[.,;:!?)]|$)))\b"
 )
 # "not set to 5", "not set in tests": there something is denied, and no value named.
 NOT_SET = r"not set(?=\s+(?:by default|unless|until)\b|\s*(?:[^\w\s]|$))"
@@ -106,18 +113,36 @@ _SUBJECT_BEHIND = re.compile(
     r"counts|stands|comes|starts)\b",
     re.IGNORECASE,
 )
+_OWNER_BEFORE = re.compile(r"(?:\bof|'s)\s+(?:the\s+)?$", re.IGNORECASE)
+_SAID_BEHIND = re.compile(
+    r"\s+(?:is|are|was|at|as|holds|has|equals|defaults|counts|stands|starts|comes|means)\b", re.IGNORECASE
+)
 # What says that an error is raised, and what an error is called.
 _RAISES = re.compile(
     r"\b(?:(?P<passive>(?:is|are) raised)|raises?|throws?|fails with|answers with|warns with|issues)\b",
     re.IGNORECASE,
 )
-_CAUGHT = re.compile(r"\b[Cc]atch(?:es|ing)? (?:an? )?(?P<name>[A-Z]\w+) also (?:catch(?:es)?|handles?)\b")
+_CAUGHT = re.compile(
+    r"\b(?:[Cc]atch(?:es|ing)? (?:an? )?(?P<name>[A-Z]\w+) also (?:catch(?:es)?|handles?)|"
+    r"except (?:clause|block|handler)s? for (?:an? )?(?P<clause>[A-Z]\w+) (?:also )?"
+    r"(?:takes?(?: in)?|catch(?:es)?|handles?))\b"
+)
+# What a class derives from, in a claim. "is a Redis client" names no class: there the claim goes on.
+_BASE = re.compile(
+    r"\b(?:(?:inherits?|derives?|derived|descends?) from|extends|subclass(?:es)?(?: of)?|"
+    r"(?:is|as) an?(?= [A-Z]\w+\s*(?:[.,;?]|$))|(?:parent|superclass|base(?: class)?) of [^:;]{1,100}? is) "
+    r"(?:an? |the )?(?P<name>[A-Z]\w*[a-z]\w*)\b"
+)
+# A text with places to be filled in: `reply.%s.pidbox`.
+_FORMAT = re.compile(r"(?<![\w.%])(?=[\w.%-]*%[sdr])[\w.%-]*\w")
 _ERROR_NAME = re.compile(
     r"(?<![\w.])[A-Z]\w*(?:Error|Exception|Warning|Failure|Timeout|Interrupt|Exit|Invalid\w*|Exists|Denied)\b"
 )
 _CLASS_NAME = re.compile(r"(?<![\w.])[A-Z]\w*[a-z]\w*\b")
 # Where a claim begins to say with what message, or under what condition.
-_CIRCUMSTANCE = re.compile(r":\s|\s\(|,?\s(?:if|when|whenever|unless|until|while|because|since|where)\s")
+_CIRCUMSTANCE = re.compile(
+    r":\s|\s\(|,?\s(?:if|when|whenever|unless|until|while|because|since|where|once|as soon as|as long as)\s"
+)
 _SOON = 4  # characters between the verb and the name: a blank, an article
 _VALUE_BEFORE = frozenset(
     [
@@ -178,21 +203,34 @@ def claimed(text: str) -> tuple[Value, ...]:
     """What a claim may be asserting of its subject: the values among its literals, or the name that it ends in.
 
     What a claim says is raised, or warned with, is its value, whatever its message quotes; so is what "whoever catches
-    it also catches". Otherwise, where a claim has a number, a switch or a quoted word, that is its value. Otherwise it
-    is the last word that is written like a name; and where there is none, the words that its verbs say of the subject
-    ("is pickle", "sets json as …"). A claim without any of these asserts nothing that could be compared.
+    it also catches", and what a class is said to derive from. Otherwise, where a claim has a number, a switch or a
+    quoted word, that is its value. Otherwise it is the last word that is written like a name; and where there is none,
+    the words that its verbs say of the subject ("is pickle", "sets json as …"). A claim without any of these asserts
+    nothing that could be compared.
     """
     subjects = _subjects(text)
-    if (error := raised(text)) is not None:
+    if (error := raised(text) or base(text)) is not None:
         return (word(error),)
+    formats = [word(match[0]) for match in _FORMAT.finditer(_QUOTED.sub(" ", text))]
     literals = distinct(
-        (*_numbers(text, bare_words=False), *_versions(text), *quoted(text), *switches(text), *_nothings(text))
+        (
+            *_numbers(text, bare_words=False),
+            *_versions(text),
+            *quoted(text),
+            *switches(text),
+            *_nothings(text),
+            *formats,
+        )
     )
     literals = tuple(value for value in literals if value.text not in subjects)
     if literals:
         return literals
     # `X` in "the X of … is read from the variable X" is its own value.
-    written = [name for name in names(text) if name.text not in subjects or text.count(name.text) > 1]
+    written = [
+        name
+        for name in names(text)
+        if (name.text not in subjects or text.count(name.text) > 1) and not _is_spoken_of(name.text, text)
+    ]
     if written:
         return (max(written, key=lambda name: (text.rfind(name.text) + len(name.text), len(name.text))),)
     said = [
@@ -201,6 +239,12 @@ def claimed(text: str) -> tuple[Value, ...]:
         if match[1].lower() not in _NOT_SAID and match[1] not in subjects
     ]
     return distinct([word(predicate) for predicate in said])
+
+
+def _is_spoken_of(name: str, text: str) -> bool:
+    """Is a name that of the subject: "the mode of Pool is …", "Pydantic's field_serializer is …"?"""
+    at = text.rfind(name)
+    return bool(_OWNER_BEFORE.search(text[:at]) and _SAID_BEHIND.match(text, at + len(name)))
 
 
 def is_raised(value: Value, text: str) -> bool:
@@ -215,7 +259,7 @@ def raised(text: str) -> str | None:
         return both
     verb = _RAISES.search(text)
     if verb is None:
-        return _only_error(text)
+        return None if base(text) else _only_error(text)
     if verb["passive"]:
         named = _CLASS_NAME.findall(text[: verb.start()])
         return str(named[-1]) if named else None
@@ -226,7 +270,13 @@ def raised(text: str) -> str | None:
 def caught(text: str) -> str | None:
     """The class of error of which a claim says that whoever catches it catches another one with it."""
     both = _CAUGHT.search(text)
-    return str(both["name"]) if both is not None else None
+    return str(both["name"] or both["clause"]) if both is not None else None
+
+
+def base(text: str) -> str | None:
+    """The class that a claim says another one derives from."""
+    derived = _BASE.search(text)
+    return str(derived["name"]) if derived is not None else None
 
 
 def message(text: str) -> str:
@@ -316,7 +366,7 @@ def numbers_at(text: str) -> list[tuple[Value, int, int]]:
 
 
 def _numbers(text: str, *, bare_words: bool) -> list[Value]:
-    values = [value for value, _, _ in numbers_at(text)]
+    values = [value for value, _, _ in numbers_at(_QUOTED_NAME.sub(" ", text))]
     # "between two looks": a number word is a value only beside a unit, or where a number is looked for.
     return [value for value in values if bare_words or value.text.lower() not in NUMBER_WORDS]
 

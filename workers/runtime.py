@@ -114,6 +114,7 @@ class Runtime:
                 limits,
                 self._gate,
                 Answers.of(client, self.settings, self.keyring),
+                self.settings.escalate_undecidable,
             )
             desk = Desk(client, engine, self.settings.max_starts, HandBack.of(client, self.settings), self.keyring)
             self._made = _Here(os.getpid(), desk, Claims(client, self.keyring))

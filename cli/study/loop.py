@@ -44,6 +44,7 @@ from replay.study.top_line import FirstChoice
 
 _NONE, _ORACLE = "none", "oracle"
 _CTRL_C = 130
+_ALL_ARMS = ",".join(LoopArm)
 _ABOUT = frozenset({"celery", "kombu", "redis"})
 
 
@@ -65,6 +66,9 @@ def loop(
     ] = _NONE,
     limit: Annotated[
         int | None, typer.Option("-n", "--limit", min=1, help="Take so many tasks of each file; by default all.")
+    ] = None,
+    arms: Annotated[
+        str | None, typer.Option(help=f"Which arms, in this order, of {_ALL_ARMS}; by default all. live comes first.")
     ] = None,
     placebo_file: Annotated[
         Path | None, typer.Option("--placebo", metavar="FILE", help="Proved claims for the placebo arm.")
@@ -91,6 +95,7 @@ def loop(
     """
     settings = Settings()
     folder = out or settings.data_dir / "study-loop"
+    chosen = _arms(local, arms)
     known = _gold(gold)
     of_work, of_probe = (_tasks(file, known, limit) for file in (work, probe))
     _same(settings, folder, of_work, of_probe, local, large)
@@ -114,7 +119,7 @@ def loop(
             policy=Policy(),
             placebo=records,
         )
-        houses = {arm: ArmHouse(arm, plan, settings, folder) for arm in _arms(local)}
+        houses = {arm: ArmHouse(arm, plan, settings, folder) for arm in chosen}
         whole = _run(houses)
         conditions = LoopConditions(
             work=work.name,
@@ -135,8 +140,22 @@ def loop(
         raise typer.Exit(_CTRL_C)
 
 
-def _arms(local: str) -> list[LoopArm]:
-    return [arm for arm in LoopArm if arm.works or local != _NONE]
+def _arms(local: str, named: str | None) -> list[LoopArm]:
+    """The arms to run: with no local model there is none without retrieval.
+
+    Raises:
+        InputError: No such arm, or the live one is not the first: the others are held against it.
+    """
+    able = [arm for arm in LoopArm if arm.works or local != _NONE]
+    try:
+        chosen = able if named is None else [LoopArm(name.strip()) for name in dict.fromkeys(named.split(","))]
+    except ValueError as error:
+        raise InputError(f"{error}", hint=f"Arms: {_ALL_ARMS}.") from None
+    if chosen[:1] != [LoopArm.LIVE]:
+        raise InputError("The first arm is not live, and the others are held against it.", hint="--arms live,…")
+    if unable := [arm for arm in chosen if arm not in able]:
+        raise InputError(f"Without a local model there is no arm {unable[0]}.", hint="Name a model with --local.")
+    return chosen
 
 
 def _run(houses: dict[LoopArm, ArmHouse]) -> bool:

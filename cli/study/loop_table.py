@@ -14,7 +14,18 @@ from replay.study.scoring import Share
 
 Row = tuple[str, ...]
 
-_WORK = ("arm", "round", "escalated", "accepted", "right", "false accepts", "of the accepted", "reachable", "added")
+_WORK = (
+    "arm",
+    "round",
+    "escalated",
+    "undecidable",
+    "accepted",
+    "right",
+    "false accepts",
+    "of the accepted",
+    "reachable",
+    "added",
+)
 _CAUSES = ("arm", "round", "why the gate handed on (first reason)", "own answer in bundle", "of these escalated")
 _MORE = ("of the others escalated", "a remembered line", "any produced record")
 _RANDOM = ("arm", "round", "right", "at random, expected", "wrong", "at random, expected wrong", "ceiling")
@@ -103,7 +114,7 @@ def _power(one: Power) -> Row:
 
 
 def _work(arm: str, one: WorkRound) -> Row:
-    shares = (one.escalated, one.accepted, one.right, one.wrong, one.wrong_of_accepted, one.reachable)
+    shares = (one.escalated, one.undecidable, one.accepted, one.right, one.wrong, one.wrong_of_accepted, one.reachable)
     changed = f"+{one.added}" + (f" -{one.removed}" if one.removed else "")
     return (arm, str(one.number), *map(share_text, shares), changed)
 

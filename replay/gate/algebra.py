@@ -19,7 +19,7 @@ from replay.gate.opposites import opposite
 from replay.gate.reading import read
 from replay.gate.spans import Span, head
 from replay.gate.subject import spells
-from replay.statements import assigned_text
+from replay.statements import assigned_text, gives_alone
 
 _EXISTENCE = re.compile(
     r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|catch(?:es)?|"
@@ -229,7 +229,10 @@ def fail_is_shown(case: Case) -> list[Reason]:
         if finding.expected is None or finding.found is None:
             continue
         expected, found = values.parse(finding.expected), values.parse(finding.found)
-        if _is_own_word(found, case.task.text, is_error=values.is_raised(expected, case.task.text)):
+        alone = any(gives_alone(span.quote, found.text, expected, case.task.text) for span in case.spans(finding))
+        if not alone and _is_own_word(
+            found, case.task.text, is_error=values.is_raised(expected, case.task.text)
+        ):
             reasons.append(
                 Reason(
                     rule="verdict.fail_by_own_word",

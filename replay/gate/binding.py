@@ -12,7 +12,7 @@ from collections.abc import Collection
 
 from replay import values
 from replay.contracts import Finding, Reason, Ruling
-from replay.corpus.tokens import tokens
+from replay.corpus.tokens import query_tokens, tokens
 from replay.gate.case import Case, Span
 from replay.gate.lexicon import canonical
 from replay.gate.standing import definitions, is_argument, is_conditional, is_example, is_later, is_test
@@ -29,6 +29,10 @@ _DERIVED = re.compile(r"\b(?:deriv(?:es?|ed)|subclass(?:es)?|inherits?|base clas
 _OPEN = re.compile(r"\w(?::\s*[^=,()]{1,80}\s)?=\s?None\s*[,)]")
 _RAISED = re.compile(r"\s*raise\s+(?:\w+\.)*(?P<name>\w+)")
 _CLASS = re.compile(r"\s*class\s+(?P<name>\w+)\s*\(")
+# What every error derives from, whatever stands in its own statement; and what asks for that statement alone.
+_OF_ALL = frozenset(["BaseException", "Exception", "object"])
+_KINDS_OF_ERROR = frozenset(["error", "exception", "warning"])
+_DIRECTLY = re.compile(r"\b(?:parent|direct(?:ly)?|immediate(?:ly)?|base(?: class)?|superclass)\b", re.IGNORECASE)
 _CATCHES = re.compile(r"\b(?:catch(?:es|ing)?|caught|handl(?:es?|ing)|except (?:clause|block)s?)\b", re.IGNORECASE)
 # Arguments by which a call says a value, of what stands elsewhere.
 _OF_THE_CALL = frozenset(["const", "default", "factory", "type", "value", "version"])
@@ -231,6 +235,34 @@ def _is_left_open(found: str, span: Span, about: Collection[str]) -> bool:
     if name == "__init__" and outer:
         name = outer[-1]
     return not {token for token in tokens(name) if "_" not in token} <= set(about)
+
+
+def derivation_is_read(case: Case) -> list[Reason]:
+    """A claim about what a class derives from is settled by a class that it names, and never against a root of all.
+
+    `class A(B)` says of A that it derives from B; of what B derives from it says nothing, so that "A derives from
+    Exception" is not refuted by it.
+    """
+    asked = case.task.text
+    base = values.base(asked)
+    if base is None or case.answer.verdict is Ruling.UNSURE:
+        return []
+    named = query_tokens(asked) - tokens(base)
+    reasons = []
+    for span in (span for finding in case.answer.findings for span in case.spans(finding)):
+        statement = _CLASS.match(span.quote)
+        if statement is None:
+            continue
+        own = {part for part in tokens(statement["name"]) if "_" not in part and part != statement["name"].lower()}
+        told = (own or tokens(statement["name"])) - _KINDS_OF_ERROR
+        if told and not told & named:
+            message = f"the claim does not speak of {statement['name']}"
+        elif case.answer.verdict is Ruling.FAIL and base in _OF_ALL and not _DIRECTLY.search(asked):
+            message = f"what derives from another class may well derive from {base} in the end"
+        else:
+            continue
+        reasons.append(Reason(rule="binding.other_class", message=message, span=span.quote, expectation=base))
+    return reasons
 
 
 def class_is_the_named(case: Case) -> list[Reason]:

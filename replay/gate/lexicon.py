@@ -351,6 +351,11 @@ _SAYS_DEFAULT = re.compile(
           | (?:the\ )?\w+\ (?:says|say)\ otherwise)
       | (?:where|when|if)\ (?:nothing|none|no\ \w+|not)\ (?:is\ |are\ )?(?:given|set|said|specified|configured)
       | (?:where|when|if)\ the\ environment\ does\ not\ set\ it
+      | (?:(?:if|when|where|as\ long\ as)\ )?(?:it\ is\ |they\ are\ |is\ |are\ )?
+        left\ (?:alone|untouched|as\ (?:it\ is|they\ are))
+      | (?:as\ long\ as|where|when|if|unless|until)\ (?:nobody|no\ one|nothing|someone|somebody|anybody|anyone)\ \w+
+        \ (?:it|them|another|otherwise|anything|something)(?:\ else)?
+      | (?:is|are)\ (?:meant|supposed|expected)\ to\ be | comes?\ preset | as\ (?:long|soon)\ as
       | is\ what | starts?\ with
     )\b""",
     re.VERBOSE | re.IGNORECASE,

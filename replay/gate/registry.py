@@ -26,7 +26,7 @@ from replay.gate import (
 from replay.gate.case import Case
 from replay.gate.thresholds import Thresholds
 
-GATE_VERSION = "gate.v3"
+GATE_VERSION = "gate.v4"
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ FAMILIES: tuple[tuple[Rule, ...], ...] = (
             ),
         ),
         Rule(binding.class_is_the_named, ("binding.other_class",)),
+        Rule(binding.derivation_is_read, ("binding.other_class",)),
         Rule(binding.switch_is_not_turned_round, ("binding.negated_name",)),
         Rule(binding.asserts_value, ("binding.listed", "binding.mentioned")),
         Rule(polarity.negation_is_kept, ("polarity.negation",)),

@@ -28,6 +28,7 @@ _FUNCTION_WORDS = frozenset(
     after again all allow also another any at before between both derive directly each give given least limit
     limited many more most much named no otherwise over per same say says so stop such take than then these they
     those through turn two under unless until up use while who whoever will
+    anybody anyone anything everybody everyone everything nobody none nothing somebody someone something
     """.split()  # noqa: SIM905  as in `replay.corpus.tokens`
 )
 # What sort of thing a claim calls its subject; the line that gives the value seldom says so.
@@ -103,7 +104,9 @@ def share(subject: dict[str, float], span: Span) -> float:
 def spells(span: Span, name: str) -> bool:
     """Is a name that of the table around a place and what the place gives a value to: `worker_pool` in `worker=…(`?"""
     lowered = name.lower()
-    table = next((named for line in span.outer if (named := _TABLE.match(line))), None)
+    # The statement's own first line opens no table around it.
+    around = [line for line in span.outer if line.strip() not in span.statement]
+    table = next((named for line in around if (named := _TABLE.match(line))), None)
     return table is not None and any(
         lowered == f"{table['name']}_{given}".lower()
         for given in names_given(span.statement.partition("\n")[0], frozenset())

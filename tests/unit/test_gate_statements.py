@@ -177,3 +177,54 @@ def test_a_count_is_not_decided_by_a_time() -> None:
         "Verify that the retry delay of Pool in net is 5 seconds by default.", bundle, "L2", "180", "5 seconds"
     )
     assert "verdict.unit_unknown" not in delayed
+
+
+def test_a_text_refutes_though_the_claim_says_the_word() -> None:
+    """`LABEL = "pool"` gives that text, whatever the pool is called, where the claim quotes what it should be."""
+    bundle = shown(source("class Pool:\n    label = 'pool'", "net.pool.Pool"))
+    assert (
+        rules("Verify that the label of the pool in net is 'event loop'.", bundle, "L2", "pool", "event loop") == set()
+    )
+    bundle = shown(source("class SpinnerColumn:\n    label = 'dots'", "net.pool.SpinnerColumn"))
+    unquoted = "Ensure that dots is what the label of SpinnerColumn in net starts with."
+    assert "verdict.fail_by_own_word" in rules(unquoted, bundle, "L2", "dots", "SpinnerColumn")
+
+
+def test_nothing_is_said_not_to_derive_from_what_everything_derives_from() -> None:
+    """`class A(B)` does not refute that A derives from Exception; that its parent is Exception, it does."""
+    bundle = shown(source("class PoolError(NetError):\n    ...", "net.errors.PoolError"))
+    derived = rules("Verify that net's PoolError derives from Exception.", bundle, "L1", "NetError", "Exception")
+    assert "binding.other_class" in derived
+    assert rules("The parent of net's PoolError is Exception.", bundle, "L1", "NetError", "Exception") == set()
+
+
+def test_a_class_of_which_the_claim_does_not_speak_settles_no_derivation() -> None:
+    """That LockNotOwnedError is a LockError says nothing of the http error."""
+    bundle = shown(source("class LockNotOwnedError(LockError):\n    ...", "net.errors.LockNotOwnedError"))
+    task = "The http error of net inherits from LockError."
+    assert "binding.other_class" in rules(task, bundle, "L1", "LockError", "LockError")
+
+
+def test_a_not_within_the_name_of_a_class_denies_nothing() -> None:
+    """The words of `MasterNotFoundError` are said as "the master not found error"."""
+    bundle = shown(source("class MasterNotFoundError(ConnectionError):\n    ...", "net.errors.MasterNotFoundError"))
+    task = "The parent of the master not found error of net is ConnectionError."
+    assert rules(task, bundle, "L1", "ConnectionError", "ConnectionError") == set()
+
+
+def test_a_duration_says_itself_what_it_counts() -> None:
+    """Neither "5 seconds is" nor "0.5 unless" counts anything."""
+    bundle = shown(source("class Pool:\n    join_timeout = 5", "net.pool.Pool"))
+    assert (
+        rules("Verify that 5 seconds is the value of the join_timeout of Pool in net.", bundle, "L2", "5", "5 seconds")
+        == set()
+    )
+
+
+def test_a_setting_over_several_lines_is_called_by_its_whole_name() -> None:
+    """`worker_keep_results` is `keep_results` in the table `worker`, also where its value stands on the next line."""
+    option = "keep_results=Option(\n            False, type='bool'\n        ),"
+    table = f"NAMES = dict(\n    worker=Namespace(\n        {option}\n    ),\n)"
+    bundle = shown(source(table, "net.app.defaults"))
+    task = "Check that net's `worker_keep_results` is False unless it is configured."
+    assert rules(task, bundle, "L4", "False", "False") == set()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from replay import identity, pipeline, prompting
+from replay import identity, pipeline, policy, prompting
 from replay.contracts import Bundle, Generation, Reason, ReplayTask, State, Tier
 from replay.errors import ModelRefused, ModelUnavailable
 from replay.prompting import PromptLimits
@@ -78,6 +80,27 @@ def test_a_rejected_local_answer_orders_an_escalation_of_the_same_bundle_with_th
     assert "the answer is unsure" in generator.asked[0][1][-1]["content"]
     assert second.run.id != outcome.run.id
     assert second.run.run_id == outcome.run.run_id
+
+
+def undecidable() -> tuple[pipeline.Engine, FixedRetriever, ScriptedGenerator]:
+    """An engine that retrieves lines of which none is about the task."""
+    made, retriever, generator = engine(UNSURE)
+    lines = tuple(line.model_copy(update={"text": "def close(self): ..."}) for line in make_bundle().lines)
+    retriever.retrieve = lambda _: make_bundle().model_copy(update={"lines": lines})  # type: ignore[method-assign]
+    return made, retriever, generator
+
+
+def test_what_no_answer_can_decide_is_not_escalated() -> None:
+    """Where the gate would accept no choice over the bundle, the run ends rejected, and says why nobody was asked."""
+    outcome = pipeline.audit_local(make_task(), undecidable()[0])
+    assert (outcome.run.state, outcome.escalation, outcome.run.reason) == (State.REJECTED, None, policy.UNDECIDABLE)
+
+
+def test_who_wants_a_large_models_word_anyway_gets_it() -> None:
+    """With `ask_anyway` the order is made as ever."""
+    outcome = pipeline.audit_local(make_task(), replace(undecidable()[0], ask_anyway=True))
+    assert outcome.run.state is State.ESCALATED
+    assert outcome.escalation is not None
 
 
 @pytest.mark.parametrize("options", [{"allow_escalation": False}, {"retrieval": False}])

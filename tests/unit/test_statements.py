@@ -94,3 +94,9 @@ def test_the_value_of_a_name_may_hold_commas_in_brackets() -> None:
 def test_names_keys_and_types_are_no_values(line: str, like: str, expected: list[str]) -> None:
     """What names a value, holds it or describes it is not the value."""
     assert said(line, like) == expected
+
+
+def test_a_text_that_is_filled_in_is_not_stated() -> None:
+    """`'%s/%s' % (host, port)` gives what comes of it, and `.format(…)` does too."""
+    for line in ("address = '%s/%s' % (host, port)", "address = '{}/{}'.format(host, port)"):
+        assert [value.text for value in stated(line, values.parse("'tcp/80'"))] == [], line

@@ -83,3 +83,30 @@ def test_a_part_of_a_longer_word_does_not_stand_in_a_text() -> None:
     assert values.stands_whole("360", "timeout = 360,")
     assert not values.stands_whole("360", "timeout = 3600")
     assert not values.stands_whole("_" * 50, "_" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        ("The http error of redis-py inherits from LockError.", "LockError"),
+        ("Celery's CeleryError inherits from Exception.", "Exception"),
+        ("Verify that kombu's LockError is a Exception.", "Exception"),
+        ("The parent of kombu's NotEquivalentError is Exception.", "Exception"),
+        ("An except clause for KeyError takes in redis-py's NoScriptError.", "KeyError"),
+        ("Someone who touches nothing gets the rpc cache as on.", "on"),
+        ("The code fixes series of Celery at collider.", "collider"),
+        ("The serializer option is meant to be json as long as nobody chooses another.", "json"),
+        ("Verify that reply.%s.pidbox is the value of the `fmt` of kombu's Mailbox.", "reply.%s.pidbox"),
+        ("Callers of Pool.run meet AuthorizationError as soon as no handler is registered.", "AuthorizationError"),
+        ("Check that the `collection` of the backend is set to `iso-86091`.", "iso-86091"),
+        ("The `when` of Pydantic's field_serializer is meant to be always.", "always"),
+    ],
+)
+def test_what_a_claim_asserts_is_read_in_many_wordings(claim: str, value: str) -> None:
+    """Derivation, except clauses, "at", "as on", formats and quoted names with figures; nothing else is claimed."""
+    assert [one.text for one in values.claimed(claim)] == [value]
+
+
+def test_a_redis_client_is_no_class_that_something_derives_from() -> None:
+    """Where the sentence goes on behind "is a Name", the name tells what kind of thing is meant."""
+    assert values.base("Verify that the default of the pool is a Redis client with 4 sockets.") is None

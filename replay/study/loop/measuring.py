@@ -51,6 +51,7 @@ class WorkRound:
         corpus_version: What was retrieved from.
         failed: Tasks without an answer; in no share.
         escalated: Handed on by the gate.
+        undecidable: Refused by it, and not handed on: no answer over the bundle could pass.
         causes: How many of them for which family of reasons, by the first one.
         wrong: False accepts.
         wrong_of_accepted: False accepts, of the accepted ones.
@@ -72,6 +73,7 @@ class WorkRound:
     tasks: int
     failed: int
     escalated: Share
+    undecidable: Share
     causes: Mapping[str, int]
     accepted: Share
     right: Share
@@ -165,6 +167,7 @@ def work(
         tasks=len(turns),
         failed=len(turns) - len(ended),
         escalated=_share(ended, handed),
+        undecidable=Share(sum(one.undecidable for one in ended), len(ended)),
         causes=dict(sorted(causes.items(), key=lambda one: (-one[1], one[0]))),
         accepted=_share(ended, accepted),
         right=Share(sum(one.right for one in ended), len(ended)),

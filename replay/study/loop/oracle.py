@@ -6,12 +6,11 @@ shows how much the mechanism could win at most. Wherever its numbers appear they
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
 from replay import answers, values
+from replay.choices import chosen, offered
 from replay.contracts import Bundle, EscalationOrder, Generation, ReplayTask, Ruling, Tier, Verdict
 from replay.gate import Gate, judge
 from replay.study.loop.tasks import Gold
@@ -53,13 +52,11 @@ def right_choices(task: ReplayTask, bundle: Bundle, gold: Gold, gate: Gate) -> I
     if not places or not bundle.lines:
         return
     records, lines = bundle.records(), {line.line_id: line for line in bundle.lines}
-    found: list[dict[str, str]] = []
-    for choice in answers.schema(task, bundle)["properties"]["findings"]["items"]["anyOf"]:
-        line = lines.get(choice["properties"]["line"]["const"])
-        if line is None or (records[line.record_id].path, line.text.strip()) not in places:
-            continue
-        pairs = product(*(choice["properties"][name]["enum"] for name in ("found", "expected")))
-        found += [{"line": line.line_id, "found": stands, "expected": claimed} for stands, claimed in pairs]
+    found = [
+        finding
+        for finding in offered(task, bundle)
+        if (line := lines[finding["line"]]) and (records[line.record_id].path, line.text.strip()) in places
+    ]
     for finding in sorted(found, key=lambda one: not _is_known(one, gold)):
         reply = _reply(task, finding)
         answer, verdict = judge(task, bundle, reply, gate)
@@ -73,9 +70,4 @@ def _is_known(finding: dict[str, str], gold: Gold) -> bool:
 
 
 def _reply(task: ReplayTask, finding: dict[str, str]) -> Generation:
-    written: dict[str, Any] = {"findings": [finding]}
-    if task.checklist:
-        written["checks"] = dict.fromkeys(answers.check_ids(task), "pass")
-    return Generation(
-        model=NAME, endpoint=NAME, response_format="json_schema", content=json.dumps(written), finish_reason="stop"
-    )
+    return chosen(task, finding, by=NAME)

@@ -11,6 +11,7 @@ from replay.corpus.admission.candidates import ORIGIN, shown
 from replay.corpus.remembering import CLOSE, closeness, worked
 from replay.gate import Gate
 from replay.pipeline import Engine, Generator
+from replay.policy import UNDECIDABLE
 from replay.study.loop import placebo
 from replay.study.loop.oracle import can_be_right
 from replay.study.loop.tasks import Gold
@@ -39,7 +40,8 @@ class Turn:
         state: How the run ended.
         ruling: What the last answer says.
         local_ruling: What the local answer says, whether or not the gate let it out.
-        handed_on: Did the gate refuse the local answer?
+        handed_on: Did the gate refuse the local answer, over a bundle in which some answer could pass?
+        undecidable: Did it refuse it where no answer could?
         cause: Family of the first reason for that; empty where there was none.
         own: Was the task's own answer of an earlier round in its bundle?
         remembered: Was the line of an earlier answer shown to it first?
@@ -57,6 +59,7 @@ class Turn:
     ruling: Ruling | None
     local_ruling: Ruling | None
     handed_on: bool
+    undecidable: bool
     cause: str
     own: bool
     remembered: bool
@@ -113,7 +116,9 @@ def turn(runs: Sequence[ReplayRun], gold: Gold, gate: Gate) -> Turn:
     first, last = runs[0], runs[-1]
     local = first.attempt
     judged = local.verdict if local is not None else None
-    handed_on = judged is not None and not judged.accepted
+    refused = judged is not None and not judged.accepted
+    # Where nobody may be asked, what would have been handed on.
+    handed_on = refused and first.reason != UNDECIDABLE and (first.state is State.ESCALATED or _nobody_asked(first))
     ruling = _ruling(last.attempt)
     accepted_right = last.state is State.ACCEPTED and ruling is gold.ruling
     large = last.attempt is not None and last.attempt.tier is Tier.ESCALATION
@@ -138,7 +143,8 @@ def turn(runs: Sequence[ReplayRun], gold: Gold, gate: Gate) -> Turn:
         ruling=ruling,
         local_ruling=_ruling(local),
         handed_on=handed_on,
-        cause=judged.reasons[0].rule.split(".")[0] if handed_on and judged is not None and judged.reasons else "",
+        undecidable=first.reason == UNDECIDABLE,
+        cause=judged.reasons[0].rule.split(".")[0] if refused and judged is not None and judged.reasons else "",
         own=any(known is not None and known.claim == text for known in ours),
         remembered=bool(remembered),
         produced=any(record.origin in _PRODUCED for record in seen),
@@ -147,6 +153,10 @@ def turn(runs: Sequence[ReplayRun], gold: Gold, gate: Gate) -> Turn:
         tokens=sum(_tokens(one) for one in attempts),
         seconds=sum(_milliseconds(one) for one in attempts) / 1000,
     )
+
+
+def _nobody_asked(run: ReplayRun) -> bool:
+    return not run.task.options.allow_escalation
 
 
 def _ruling(attempt: Attempt | None) -> Ruling | None:

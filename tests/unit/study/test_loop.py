@@ -215,6 +215,7 @@ def turn(name: str, **fields: Any) -> Turn:
         "ruling": Ruling.PASS,
         "local_ruling": Ruling.PASS,
         "handed_on": False,
+        "undecidable": False,
         "cause": "",
         "own": False,
         "remembered": False,
