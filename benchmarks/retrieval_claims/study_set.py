@@ -108,12 +108,13 @@ def _told(taken: frozenset[tuple[str, str]]) -> Iterator[StudyTask]:
     for number, (fact, places) in enumerate(_facts(taken)):
         others, near = pools[fact.family, fact.owner[0]], scope(fact) in crowded
         first = pick((True, False), subject(fact), "study truth")
-        made = []
+        made: list[tuple[Part, StudyTask | None]] = []
         for telling, part in enumerate(_PARTS[number % 4], 1):
             # A fact is told truly and falsely in turn, so that its truth is no hint at another claim about it.
             truly = first if telling % 2 else not first
             said = say(fact, truly=truly, others=others, crowded=near, apart=part != "work", telling=telling)
-            made.append((part, said and StudyTask(fact, tuple(places), part, truly, said, telling)))
+            task = None if said is None else StudyTask(fact, tuple(places), part, truly, said, telling)
+            made.append((part, task))
         # What can be told only truly, or only falsely, is no work; and nothing is kin to it.
         if all(task is not None for part, task in made if part == "work"):
             yield from (task for _, task in made if task is not None)
