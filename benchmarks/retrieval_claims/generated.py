@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.retrieval_claims.facts import FAMILIES, Fact, Value, facts
+from benchmarks.retrieval_claims.sentences import FORMS, HELD_OUT_FORMS
 from benchmarks.retrieval_claims.wording import SEED, Said, held_out, parts, pick, say, subject
 from cli.samples import RETRIEVAL_PACKAGES as PACKAGES
 
@@ -81,8 +82,9 @@ def chosen(taken: Iterable[tuple[str, str]]) -> Iterator[tuple[Fact, list[dict[s
             if len(places) != 1 + len(twins) or any((p["path"], p["pattern"]) in asked for p in places):
                 continue
             truly = count % 2 == 0
+            forms = HELD_OUT_FORMS if held_out(fact) else FORMS
             if said := say(
-                fact, truly=truly, others=pools[family, package], crowded=scope(fact) in crowded, apart=held_out(fact)
+                fact, truly=truly, others=pools[family, package], crowded=scope(fact) in crowded, forms=forms
             ):
                 count += 1
                 per_package[package] += 1

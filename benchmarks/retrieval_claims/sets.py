@@ -33,12 +33,15 @@ def files() -> dict[Path, str]:
     # Whoever mends something because of what the first set showed needs another one to show that it helps.
     taken += [(place["path"], place["pattern"]) for task in study for place in task.places]
     second = list(study_set.tasks(taken))
+    again = list(study_set.reworded(second))
     return {
         FOLDER / "audit.jsonl": _jsonl(audit),
         FOLDER / "playbook.jsonl": _jsonl(playbook),
         FOLDER / "generated.jsonl": _jsonl(made),
         **_study(STUDY, study),
         **_study(STUDY / "second", second),
+        STUDY / "second" / "reworded.jsonl": _lines(task.task() for task in again),
+        STUDY / "second" / "reworded-gold.jsonl": _lines(task.gold() for task in again),
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from benchmarks.retrieval_claims.facts import Fact
@@ -25,6 +25,7 @@ from benchmarks.retrieval_claims.generated import (
     values_of,
     worth_asking,
 )
+from benchmarks.retrieval_claims.sentences import FORMS, HELD_OUT_FORMS, THIRD_FORMS
 from benchmarks.retrieval_claims.wording import Said, pick, say, subject
 
 PER_FAMILY = {
@@ -46,6 +47,10 @@ Part = Literal["work", "kin", "novel"]
 
 _PARTS: tuple[tuple[Part, ...], ...] = (("work", "work", "kin"), ("novel",), ("work", "work"), ("novel",))
 """What the tellings of a fact are for, of every four facts in turn."""
+
+
+_REWORDED = 4
+"""What the number of a telling grows by when it is told again."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,17 @@ def tasks(taken: Iterable[tuple[str, str]]) -> Iterator[StudyTask]:
     yield from sorted(made, key=lambda task: hashlib.sha256(f"study order\0{task.custom_id}".encode()).digest())
 
 
+def reworded(made: Iterable[StudyTask]) -> Iterator[StudyTask]:
+    """The probe once more, the same facts in sentences that whoever mended the reading of claims has not seen."""
+    pools, crowded = values_of(harvest()), crowded_names(harvest())
+    for task in made:
+        others, near = pools[task.fact.family, task.fact.owner[0]], scope(task.fact) in crowded
+        telling = task.telling + _REWORDED
+        said = say(task.fact, truly=task.truly, others=others, crowded=near, forms=THIRD_FORMS, telling=telling)
+        if task.part != "work" and said is not None:
+            yield replace(task, said=said, telling=telling)
+
+
 def _told(taken: frozenset[tuple[str, str]]) -> Iterator[StudyTask]:
     pools, crowded = values_of(harvest()), crowded_names(harvest())
     for number, (fact, places) in enumerate(_facts(taken)):
@@ -112,7 +128,8 @@ def _told(taken: frozenset[tuple[str, str]]) -> Iterator[StudyTask]:
         for telling, part in enumerate(_PARTS[number % 4], 1):
             # A fact is told truly and falsely in turn, so that its truth is no hint at another claim about it.
             truly = first if telling % 2 else not first
-            said = say(fact, truly=truly, others=others, crowded=near, apart=part != "work", telling=telling)
+            forms = FORMS if part == "work" else HELD_OUT_FORMS
+            said = say(fact, truly=truly, others=others, crowded=near, forms=forms, telling=telling)
             task = None if said is None else StudyTask(fact, tuple(places), part, truly, said, telling)
             made.append((part, task))
         # What can be told only truly, or only falsely, is no work; and nothing is kin to it.

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from benchmarks.retrieval_claims.facts import Fact, Value
-from benchmarks.retrieval_claims.sentences import FORMS, HELD_OUT_FORMS
 
 SEED = "retrieval.v1"
 STYLES = ("identifier", "mixed", "words")
 
 Option = TypeVar("Option")
+Forms = Mapping[str, Sequence[str]]
+"""Sentences by what they say."""
 
 NAMES = {
     "celery": "Celery",
@@ -135,7 +136,7 @@ def parts(name: str) -> list[str]:
 
 
 def say(
-    fact: Fact, *, truly: bool, others: Sequence[Value], crowded: bool, apart: bool, telling: int = 0
+    fact: Fact, *, truly: bool, others: Sequence[Value], crowded: bool, forms: Forms, telling: int = 0
 ) -> Said | None:
     """Make a claim of a fact; None where no false value can be found for it.
 
@@ -144,7 +145,7 @@ def say(
         truly: Whether the claim is to be true.
         others: Values of the same kind in the same package: a false value is one of these where it can be.
         crowded: Whether the package has several classes of the owner's name, so that the module has to be named too.
-        apart: Whether the claim is held out, and so has sentences of its own.
+        forms: Its sentences: a claim that is held out has others than the rest.
         telling: Another number tells the same fact in another way: style, words, sentence and false value.
     """
     key = f"{subject(fact)}\0{telling}" if telling else subject(fact)
@@ -153,7 +154,7 @@ def say(
         return None
     style = pick(STYLES, key, "style")
     said, unit = _value(value, fact, key)
-    form = pick((HELD_OUT_FORMS if apart else FORMS)[_form(fact)], key, "form")
+    form = pick(forms[_form(fact)], key, "form")
     about = _about(fact, said, key)
     text = form.format(s=_subject(fact, style, key, crowded=crowded), v=said, a=about)
     return Said(text[0].upper() + text[1:], style, said, unit)

@@ -27,6 +27,11 @@ def _read(folder: Path) -> StudySet:
     return StudySet(work, probe, gold, {one["custom_id"]: one for one in gold})
 
 
+def _read_reworded(folder: Path) -> StudySet:
+    probe, gold = rows(folder / "reworded.jsonl"), rows(folder / "reworded-gold.jsonl")
+    return StudySet([], probe, gold, {one["custom_id"]: one for one in gold})
+
+
 FIRST, SECOND = _read(DATA / "study"), _read(DATA / "study" / "second")
 both = pytest.mark.parametrize("tasks", [FIRST, SECOND], ids=["first", "second"])
 
@@ -98,3 +103,18 @@ def test_each_answer_is_proved_by_its_line(tasks: StudySet) -> None:
         assert (claimed == real) == (gold["verdict"] == "pass"), (name, claimed, real)
         if gold["verdict"] == "fail" and claimed[0] == "text":
             assert not occurs(expected.strip("'`"), gold["pattern"]), f"{name}: the false value stands in the line"
+
+
+def test_the_reworded_probe_asks_for_the_same_facts_in_other_words() -> None:
+    """Fact, part and truth are those of the second probe; no sentence is, and each answer is proved by its line."""
+    again = _read_reworded(DATA / "study" / "second")
+    of = ("fact", "part", "verdict")
+    assert {tuple(gold[name] for name in of) for gold in again.gold} <= {
+        tuple(gold[name] for name in of) for gold in SECOND.gold
+    }
+    assert len(again.probe) >= 0.9 * len(SECOND.probe)
+    assert not {task["task"] for task in again.probe} & {task["task"] for task in SECOND.probe}
+    texts = {task["custom_id"]: task["task"] for task in again.probe}
+    for gold in again.gold:
+        assert gold["expected"] in texts[gold["custom_id"]], gold["custom_id"]
+        assert all(len(deciding_lines(place)) == 1 for place in (gold, *gold.get("also", []))), gold["custom_id"]
