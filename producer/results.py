@@ -41,7 +41,8 @@ class Result:
         prompt_tokens: Over all attempts.
         completion_tokens: Over all attempts.
         cached_tokens: Over all attempts.
-        reasons: What the gate held against the attempt that stands, each as `rule: message`; or why there is none.
+        reasons: What the gate held against the attempt that stands, each as `rule: message`; then why it ended so, if
+            the gate does not say it.
         local_rules: Rules that rejected the local answer before the large model was asked.
         run_id: For `replay evidence show`.
         reused: Has an attempt of it the generation of an earlier one, because it asked the very same question?

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from producer.gold import Gold, KnownAnswer, compare
 from producer.results import WAITING, Result
 from replay.contracts import State, Tier
+from replay.policy import UNDECIDABLE
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Summing:
             self._tiers[row.tier] += 1
         self._rules.update(row.local_rules)
         if row.state in {State.REJECTED, State.ESCALATED}:
-            self._rules.update(reason.partition(":")[0] for reason in row.reasons)
+            # Why nobody else was asked is no objection of a rule.
+            self._rules.update(reason.partition(":")[0] for reason in row.reasons if reason != UNDECIDABLE)
         self._escalated += bool(row.local_rules or row.state == State.ESCALATED)
         self._reused += row.reused
         for place, count in enumerate((row.prompt_tokens, row.completion_tokens, row.cached_tokens)):

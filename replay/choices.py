@@ -25,6 +25,8 @@ def is_decidable(task: ReplayTask, bundle: Bundle, gate: Gate) -> bool:
 
     Takes a judgement for each choice, up to the first that is accepted, or `MOST` of them.
     """
+    if bundle.passages and not bundle.lines:
+        return True  # the schema is free text then, and a record can be named as a whole
     judged = 0
     for finding in islice(offered(task, bundle), MOST):
         _, verdict = judge(task, bundle, chosen(task, finding), gate)

@@ -33,6 +33,12 @@ _TEXT_ASSIGNED = re.compile(
     r"""(?:self\.|cls\.)?\w+\s*(?::[^=]{1,80})?=\s*(?P<quote>['"])(?P<text>[^'"\n]{1,80})(?P=quote),?"""
 )
 _ENVIRONMENT = re.compile(r"""(?:environ(?:\.get\(|\[)|\bgetenv\()\s*['"](?P<key>\w{1,80})['"]""")
+# "defaults to DEBUG" speaks of no variable, although a line may read one.
+_IS_READ = re.compile(
+    r"\b(?:environ(?:ment)?|env(?:ironment)? var(?:iable)?s?|variable (?:behind|from)"
+    r"|(?:read|taken|comes|filled) from)\b",
+    re.IGNORECASE,
+)
 _GIVEN_BEFORE = re.compile(r"(?:(?<![=!<>])=|\breturn|\bOption\()\s*$")
 _NOTHING = re.compile(r"\b(?:None|null|nil)\b")
 _ASSIGNED = re.compile(r"(?<=[=:] )[A-Za-z_]\w*|(?<==)[A-Za-z_]\w*|(?<=return )[A-Za-z_]\w*")
@@ -108,7 +114,7 @@ def gives_alone(line: str, found: str, claimed: Value, task: str) -> bool:
     code = _code(line)
     read = _ENVIRONMENT.search(code)
     if read is not None:
-        return found == read["key"] and values.shape(claimed.text) == "capitals"
+        return found == read["key"] and values.shape(claimed.text) == "capitals" and bool(_IS_READ.search(task))
     return found == assigned_text(code) and any(claimed.same(said) for said in values.quoted(task))
 
 

@@ -81,7 +81,8 @@ _NUMERIC = re.compile(
 )
 # An apostrophe inside a word opens no quotation; the prefix of a Python string is not a word.
 _QUOTED = re.compile(
-    r"(?:(?<!\w)|(?<=\b[bruf]))(?:'([^'\n]{1,80})'(?!\w)|\"([^\"\n]{1,80})\"(?!\w))|`+([^`\n]{1,80})`+", re.IGNORECASE
+    r"(?:(?<!\w)|(?<=\b[bruf]))(?:'([^'\n]{1,80})'(?!\w)|\"([^\"\n]{1,80})\"(?!\w))|(?<!`)`++([^`\n]{1,80})`+",
+    re.IGNORECASE,
 )
 # A quoted name with a number in it: the 8 of `utf-8` is no value.
 _QUOTED_NAME = re.compile(r"(?P<quote>['\"`])[A-Za-z_][A-Za-z_.]*[-_.]\d[\w.-]*(?P=quote)")
@@ -93,9 +94,17 @@ _PREDICATE = re.compile(
 )
 _NOT_SAID = frozenset(
     """
-    the its set default used called named given allowed possible able made also meant long soon well far much many most
-    least all any each once first last nobody someone nothing left value what one
+    the its set default used called named given allowed possible able made also meant soon well far much many
+    nobody someone nothing what one
     """.split()  # noqa: SIM905  as a list of quoted words it is harder to read
+)
+# "is left alone", "is all that …" say nothing; "is left", with which a claim ends, says a value.
+_SAID_LAST = frozenset(["all", "any", "each", "first", "last", "least", "left", "long", "most", "once", "value"])
+_ENDING = re.compile(r"\s*(?:[.,;:!?)]|$|(?:by default|as long as|if|unless|until|when|where)\b)")
+# When something is done is no value of it: "is set at startup".
+_MOMENTS = re.compile(
+    r"at\s+(?:the\s+)?(?:startup|start|shutdown|exit|end|import|runtime|once|rest|random|large|least|most)$",
+    re.IGNORECASE,
 )
 _VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,5}(?![\w]|\.\d)", re.ASCII)
 _SWITCH = re.compile(
@@ -115,8 +124,9 @@ _SUBJECT_BEHIND = re.compile(
 )
 _OWNER_BEFORE = re.compile(r"(?:\bof|'s)\s+(?:the\s+)?$", re.IGNORECASE)
 _SAID_BEHIND = re.compile(
-    r"\s+(?:is|are|was|at|as|holds|has|equals|defaults|counts|stands|starts|comes|means)\b", re.IGNORECASE
+    r"\s+(?P<verb>is|are|was|at|as|holds|has|equals|defaults|counts|stands|starts|comes|means)\b", re.IGNORECASE
 )
+_VERB = re.compile(r"\b(?:is|are|was|comes|defaults|reads?|takes?|uses?)\b", re.IGNORECASE)
 # What says that an error is raised, and what an error is called.
 _RAISES = re.compile(
     r"\b(?:(?P<passive>(?:is|are) raised)|raises?|throws?|fails with|answers with|warns with|issues)\b",
@@ -130,11 +140,11 @@ _CAUGHT = re.compile(
 # What a class derives from, in a claim. "is a Redis client" names no class: there the claim goes on.
 _BASE = re.compile(
     r"\b(?:(?:inherits?|derives?|derived|descends?) from|extends|subclass(?:es)?(?: of)?|"
-    r"(?:is|as) an?(?= [A-Z]\w+\s*(?:[.,;?]|$))|(?:parent|superclass|base(?: class)?) of [^:;]{1,100}? is) "
+    r"(?P<kind>(?:is|as) an?(?= [A-Z]\w+\s*[.?]?\s*$))|(?:parent|superclass|base(?: class)?) of [^:;]{1,100}? is) "
     r"(?:an? |the )?(?P<name>[A-Z]\w*[a-z]\w*)\b"
 )
 # A text with places to be filled in: `reply.%s.pidbox`.
-_FORMAT = re.compile(r"(?<![\w.%])(?=[\w.%-]*%[sdr])[\w.%-]*\w")
+_FORMAT = re.compile(r"(?<![\w.%-])(?=[\w.%-]*(?<!\d)%[sdr])[\w.%-]*\w")
 _ERROR_NAME = re.compile(
     r"(?<![\w.])[A-Z]\w*(?:Error|Exception|Warning|Failure|Timeout|Interrupt|Exit|Invalid\w*|Exists|Denied)\b"
 )
@@ -143,6 +153,7 @@ _CLASS_NAME = re.compile(r"(?<![\w.])[A-Z]\w*[a-z]\w*\b")
 _CIRCUMSTANCE = re.compile(
     r":\s|\s\(|,?\s(?:if|when|whenever|unless|until|while|because|since|where|once|as soon as|as long as)\s"
 )
+_NEAR = 200  # characters before a name in which it is looked how it is introduced
 _SOON = 4  # characters between the verb and the name: a blank, an article
 _VALUE_BEFORE = frozenset(
     [
@@ -236,7 +247,10 @@ def claimed(text: str) -> tuple[Value, ...]:
     said = [
         match[1]
         for match in _PREDICATE.finditer(text)
-        if match[1].lower() not in _NOT_SAID and match[1] not in subjects
+        if match[1].lower() not in _NOT_SAID
+        and match[1] not in subjects
+        and (match[1].lower() not in _SAID_LAST or _ENDING.match(text, match.end()))
+        and not _MOMENTS.match(match[0])
     ]
     return distinct([word(predicate) for predicate in said])
 
@@ -244,7 +258,12 @@ def claimed(text: str) -> tuple[Value, ...]:
 def _is_spoken_of(name: str, text: str) -> bool:
     """Is a name that of the subject: "the mode of Pool is …", "Pydantic's field_serializer is …"?"""
     at = text.rfind(name)
-    return bool(_OWNER_BEFORE.search(text[:at]) and _SAID_BEHIND.match(text, at + len(name)))
+    said = _SAID_BEHIND.match(text, at + len(name))
+    before = text[max(0, at - _NEAR) : at]
+    if said is None or not _OWNER_BEFORE.search(before):
+        return False
+    # "is read from the value of X at startup": there the name is what is said.
+    return said["verb"].lower() not in ("as", "at") or _VERB.search(before) is None
 
 
 def is_raised(value: Value, text: str) -> bool:
@@ -276,7 +295,11 @@ def caught(text: str) -> str | None:
 def base(text: str) -> str | None:
     """The class that a claim says another one derives from."""
     derived = _BASE.search(text)
-    return str(derived["name"]) if derived is not None else None
+    if derived is None:
+        return None
+    # "derived from Settings, is 3", "is 3, as a String": there the claim is of the value.
+    beside = text if derived["kind"] else text[derived.end() :]
+    return None if _numbers(beside, bare_words=False) or switches(beside) else str(derived["name"])
 
 
 def message(text: str) -> str:
@@ -304,7 +327,7 @@ def _subjects(text: str) -> frozenset[str]:
     found = set()
     for match in _QUOTED.finditer(text):
         name = next(group for group in match.groups() if group is not None)
-        before = text[: match.start()].split()
+        before = text[max(0, match.start() - _NEAR) : match.start()].split()
         is_value = bool(before) and before[-1].lower() in _VALUE_BEFORE
         if not is_value and IDENTIFIER.fullmatch(name) and _SUBJECT_BEHIND.match(text, match.end()):
             found.add(name)

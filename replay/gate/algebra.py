@@ -22,7 +22,7 @@ from replay.gate.subject import spells
 from replay.statements import assigned_text, gives_alone
 
 _EXISTENCE = re.compile(
-    r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|catch(?:es)?|"
+    r"\b(?:exists?|named|called|ships?|defines?|provides?|contains?|catch(?:es)?|except (?:clause|block|handler)s?|"
     r"(?:has|have|there is) an? (?:\w+ )?(?:class|setting|option|function|method|attribute|parameter|command))\b",
     re.IGNORECASE,
 )
@@ -230,9 +230,7 @@ def fail_is_shown(case: Case) -> list[Reason]:
             continue
         expected, found = values.parse(finding.expected), values.parse(finding.found)
         alone = any(gives_alone(span.quote, found.text, expected, case.task.text) for span in case.spans(finding))
-        if not alone and _is_own_word(
-            found, case.task.text, is_error=values.is_raised(expected, case.task.text)
-        ):
+        if not alone and _is_own_word(found, case.task.text, is_error=values.is_raised(expected, case.task.text)):
             reasons.append(
                 Reason(
                     rule="verdict.fail_by_own_word",
@@ -277,7 +275,7 @@ def absence_is_not_pointed_at(case: Case) -> list[Reason]:
     spans = [span for finding in case.answer.findings for span in case.spans(finding)]
     if spans and all(
         values.stands_whole(claim[0].lower(), span.statement.lower())  # a word of what is raised there
-        or (claim[0].lower().startswith("catch") and _has_known_ancestors(span.quote, case.task.text))
+        or (claim[0].lower().startswith(("catch", "except")) and _has_known_ancestors(span.quote, case.task.text))
         for span in spans
     ):
         return []

@@ -7,6 +7,7 @@ value, and names, definitions, classes and switches have to be the ones that the
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Collection
 
@@ -257,12 +258,20 @@ def derivation_is_read(case: Case) -> list[Reason]:
         told = (own or tokens(statement["name"])) - _KINDS_OF_ERROR
         if told and not told & named:
             message = f"the claim does not speak of {statement['name']}"
-        elif case.answer.verdict is Ruling.FAIL and base in _OF_ALL and not _DIRECTLY.search(asked):
+        elif case.answer.verdict is Ruling.FAIL and not _DIRECTLY.search(asked) and _leads_to(base, span.quote):
             message = f"what derives from another class may well derive from {base} in the end"
         else:
             continue
         reasons.append(Reason(rule="binding.other_class", message=message, span=span.quote, expectation=base))
     return reasons
+
+
+def _leads_to(base: str, statement: str) -> bool:
+    """May a class with this statement derive from a base that is not named there, as far as Python itself tells?"""
+    parents = [getattr(builtins, name, None) for name in re.findall(r"\w+", statement)]
+    return base in _OF_ALL or any(
+        isinstance(parent, type) and base in [ancestor.__name__ for ancestor in parent.__mro__] for parent in parents
+    )
 
 
 def class_is_the_named(case: Case) -> list[Reason]:

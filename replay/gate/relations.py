@@ -38,7 +38,7 @@ _HANDLED = re.compile(
 _TIMES = frozenset(
     ["countdown", "delay", "expires", "interval", "lifetime", "period", "seconds", "timeout", "ttl", "wait"]
 )
-_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
+_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # A word behind a number that is no noun.
 _NO_NOUN = frozenset(["as", "does", "has", "is", "its", "this", "these", "those", "unless", "was"])
 _UNITS = re.compile(r"[a-z]", re.IGNORECASE)
@@ -89,7 +89,10 @@ def _is_of_the_source(case: Case, task: str) -> bool:
 
 
 def _in_words(text: str) -> str:
-    """A text with the words of its names apart: the class `MasterNotFoundError` says "not found" too."""
+    """A text with the words of its classes apart: `MasterNotFoundError` says "not found" too.
+
+    Other names stay whole: `do_not_retry = 5` does not say that something is "not retried 5 times".
+    """
     return _INSIDE.sub(" ", text)
 
 

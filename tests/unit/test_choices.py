@@ -29,6 +29,13 @@ def test_a_bundle_is_decidable_where_the_gate_accepts_a_choice(text: str, decida
     assert choices.is_decidable(make_task(text), shown(POOL), DEFAULT_GATE) is decidable
 
 
+def test_where_no_line_is_offered_a_record_may_be_named() -> None:
+    """The schema is free text then, and the gate accepts a citation of a whole record."""
+    task, bundle = make_task("Verify that the retries of Pool in net are 8."), shown(POOL)
+    assert choices.is_decidable(task, bundle.model_copy(update={"lines": ()}), DEFAULT_GATE)
+    assert not choices.is_decidable(task, bundle.model_copy(update={"lines": (), "passages": ()}), DEFAULT_GATE)
+
+
 def test_what_is_offered_is_what_the_schema_allows() -> None:
     """Each choice is a reply that the gate can read; no line but a shown one is among them."""
     task, bundle = make_task("Verify that the retries of Pool in net are 9."), shown(POOL)

@@ -228,3 +228,36 @@ def test_a_setting_over_several_lines_is_called_by_its_whole_name() -> None:
     bundle = shown(source(table, "net.app.defaults"))
     task = "Check that net's `worker_keep_results` is False unless it is configured."
     assert rules(task, bundle, "L4", "False", "False") == set()
+
+
+@pytest.mark.parametrize("caught", ["OSError", "Exception"])
+def test_an_except_clause_may_take_in_more_than_the_statement_names(caught: str) -> None:
+    """`class PoolError(TimeoutError)` does not refute that a clause for OSError takes it in."""
+    bundle = shown(source("class PoolError(TimeoutError):\n    ...", "net.errors.PoolError"))
+    task = f"An except clause for {caught} takes in net's PoolError."
+    assert "verdict.fail_of_existence" in rules(task, bundle, "L1", "TimeoutError", caught)
+    other = "An except clause for KeyError takes in net's PoolError."
+    assert rules(other, bundle, "L1", "TimeoutError", "KeyError") == set()
+
+
+def test_what_python_itself_derives_is_not_refuted() -> None:
+    """Whose parent is KeyError derives from LookupError too; its parent is not LookupError all the same."""
+    bundle = shown(source("class PoolError(KeyError):\n    ...", "net.errors.PoolError"))
+    task = "PoolError of net inherits from LookupError."
+    assert "binding.other_class" in rules(task, bundle, "L1", "KeyError", "LookupError")
+    assert rules("PoolError of net inherits from OSError.", bundle, "L1", "KeyError", "OSError") == set()
+
+
+def test_the_variable_that_is_read_refutes_no_default() -> None:
+    """That LOG_LEVEL is read says nothing of what stands for it where it is not set."""
+    bundle = shown(source("class Pool:\n    log_level = os.environ.get('LOG_LEVEL', level())", "net.pool.Pool"))
+    task = "The LOG_LEVEL of Pool in net defaults to DEBUG."
+    assert "verdict.fail_by_own_word" in rules(task, bundle, "L2", "LOG_LEVEL", "DEBUG")
+    reads = "The LOG_LEVEL of Pool in net is read from the environment variable POOL_LEVEL."
+    assert "verdict.fail_by_own_word" not in rules(reads, bundle, "L2", "LOG_LEVEL", "POOL_LEVEL")
+
+
+def test_a_not_within_the_name_of_a_setting_does_not_confirm_a_denial() -> None:
+    """`do_not_retry = 5` does not say that something is "not retried 5 times"."""
+    bundle = shown(source("class Pool:\n    do_not_retry = 5", "net.pool.Pool"))
+    assert "verdict.relation" in rules("Pool in net does not retry 5 times.", bundle, "L2", "5", "5")

@@ -15,6 +15,7 @@ from producer.results import COLUMNS, WAITING, Result, result_of, results, to_cs
 from producer.summary import summarise
 from replay.contracts import Ruling, State, Tier
 from replay.errors import InputError
+from replay.policy import UNDECIDABLE
 from replay.settings import Settings
 from tests.batches import by_name, make_lines, make_run, record
 
@@ -106,6 +107,12 @@ def test_the_summary_adds_up(rows: list[Result]) -> None:
     assert (summary.cached_share, summary.reused) == (0.4, 0)
     assert (summary.seconds_mean, summary.seconds_p50, summary.seconds_p95) == (3.25, 1.0, 8.0)
     assert summary.gold is None
+
+
+def test_that_nobody_else_was_asked_is_no_rule() -> None:
+    """A rejected run says so beside the objections of the gate, and only those are counted."""
+    summary = summarise([Result("t0", "", State.REJECTED, reasons=("binding.other_subject: another", UNDECIDABLE))])
+    assert dict(summary.rules) == {"binding.other_subject": 1}
 
 
 def test_an_empty_summary_has_no_seconds() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from replay import values
@@ -110,3 +112,37 @@ def test_what_a_claim_asserts_is_read_in_many_wordings(claim: str, value: str) -
 def test_a_redis_client_is_no_class_that_something_derives_from() -> None:
     """Where the sentence goes on behind "is a Name", the name tells what kind of thing is meant."""
     assert values.base("Verify that the default of the pool is a Redis client with 4 sockets.") is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        ("The retry limit of Pool, derived from Settings, is 3.", "3"),
+        ("The limit of Pool is 3, as a String.", "3"),
+        ("Pool is a subclass of Base, and has a limit of 5.", "5"),
+        ("The url is read from the value of REDIS_URL at startup.", "REDIS_URL"),
+        ("The zone is read from the value of TIME_ZONE as it stands.", "TIME_ZONE"),
+        ("The default justify of the column is left.", "left"),
+        ("The keep option is set to last by default.", "last"),
+    ],
+)
+def test_what_stands_beside_a_value_does_not_take_its_place(claim: str, value: str) -> None:
+    """A class that is mentioned, a moment, and words that are idle elsewhere."""
+    assert [one.text for one in values.claimed(claim)] == [value]
+
+
+def test_a_moment_is_no_value() -> None:
+    """When something is set is not what it is set to."""
+    assert values.claimed("The loop policy is set at startup.") == ()
+
+
+@pytest.mark.parametrize("piece", ["-", ".-", "a-", "`", "`a", "at ", "of ", "is a A"])
+def test_a_claim_of_signs_is_read_in_linear_time(piece: str) -> None:
+    """Ten times the text takes about ten times as long, and not a hundred times."""
+    took = []
+    for size in (5_000, 50_000):
+        text = piece * (size // len(piece))
+        started = time.process_time()
+        values.claimed(text)
+        took.append(time.process_time() - started)
+    assert took[1] < 40 * max(took[0], 0.001)
