@@ -87,8 +87,8 @@ def connect(settings: Settings, *, patience: int = 3) -> redis.Redis:
 def unavailable(settings: Settings, error: RedisError) -> BrokerUnavailable:
     """The error for people: what does not answer, and how it is started."""
     if settings.broker_url is None:
-        is_refused = isinstance(error, ConnectionError) and not isinstance(error, BusyLoadingError)
-        if is_refused and not isinstance(error.__context__, PermissionError):
+        nobody = isinstance(error.__context__, FileNotFoundError | ConnectionRefusedError)
+        if nobody and isinstance(error, ConnectionError) and not isinstance(error, BusyLoadingError):
             # Nobody listens on its socket. Where that lies, and what the library says of it, helps nobody to start it.
             return BrokerUnavailable(
                 "the broker is not running",

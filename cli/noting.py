@@ -30,7 +30,7 @@ def note(client: redis.Redis, settings: Settings, noted: Action) -> None:
 
 
 def note_anyhow(settings: Settings, noted: Action) -> None:
-    """Note an action also where the broker does not answer: in the log itself, unless somebody writes it.
+    """Note an action also where the embedded broker does not run: in the log itself, unless somebody writes it.
 
     Raises:
         BrokerUnavailable: It could not be noted either way.
@@ -38,6 +38,11 @@ def note_anyhow(settings: Settings, noted: Action) -> None:
     try:
         client = connect(settings)
     except BrokerUnavailable as gone:
+        if settings.broker_url is not None:
+            # It may have refused this person, and the log of its writer may lie elsewhere.
+            raise BrokerUnavailable(
+                f"Who does this could not be noted in the evidence, so it was not done: {gone.message}", hint=gone.hint
+            ) from gone
         try:
             with EvidenceLog.of(settings) as log:
                 log.append([noted.wire()])

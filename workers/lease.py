@@ -97,8 +97,9 @@ class _Keeper:
         with self._lock:
             self._held[lease] = contextvars.copy_context()
             if not self._runs:
-                self._runs = True
+                # The thread looks for work under the same lock: it cannot end before it is said to run.
                 threading.Thread(target=self._run, name=f"lease {self._every_s:g} s", daemon=True).start()
+                self._runs = True
 
     def let_go(self, lease: Lease) -> None:
         """Renew it no more. A renewal that is on its way finds nothing to renew once the commit is made."""
@@ -123,6 +124,10 @@ class _Keeper:
             return lease.renew()
         except LOST as error:
             logger.warning("a lease on %s could not be renewed: %s; trying again", lease.queue, error)
+            return True
+        except Exception:
+            # A broker that refuses one renewal must not end those of all tasks to come.
+            logger.exception("a lease on %s could not be renewed; trying again", lease.queue)
             return True
 
 

@@ -85,7 +85,7 @@ def set_(
             "none.",
         )
     told = ", ".join(
-        f"{part.value} {_NOT_LIMITED if amount is None else format(amount, ',.10g')}"
+        f"{part.value} {_NOT_LIMITED if amount is None else _whole(amount)}"
         for part, amount in amounts.items()
     )
     with connect(settings) as broker:
@@ -150,3 +150,8 @@ def _print(found: list[LaneSnapshot], as_json: bool) -> None:
         amounts = [str(spent.calls), str(spent.tokens), str(spent.money)]
         shown.add_row(lane.status.lane, lane.status.state.value, *amounts, OF[spent.period])
     console.out.print(shown)
+
+
+def _whole(amount: float) -> str:
+    """An amount with all its figures: what is noted in the evidence is what was set."""
+    return f"{amount:,.0f}" if amount == int(amount) else repr(amount)

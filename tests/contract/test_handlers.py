@@ -28,7 +28,7 @@ from tests.factories import UNSURE, make_bundle, make_generation, make_task
 from tests.processes import stream_records, wait_for
 from workers import handlers
 from workers.handlers import Desk, Lane
-from workers.lease import Lease
+from workers.lease import Lease, _Keeper
 
 
 class ScriptedEngine:
@@ -270,6 +270,27 @@ def test_a_lease_is_renewed_while_the_attempt_runs(valkey: redis.Redis) -> None:
     for keeper in [thread for thread in threading.enumerate() if thread.name == "lease 0.05 s"]:
         keeper.join(30)
         assert not keeper.is_alive()
+
+
+def test_a_renewal_that_is_refused_ends_no_other() -> None:
+    """An error that is no lost connection costs one renewal: the next one is made, and so are those of other leases."""
+    keeper, renewed = _Keeper(0.01), threading.Event()
+
+    class Refused:
+        queue = "replay.test"
+        calls = 0
+
+        def renew(self) -> bool:
+            self.calls += 1
+            if self.calls == 1:
+                raise redis.ResponseError("READONLY You can't write against a read only replica.")
+            renewed.set()
+            return True
+
+    lease = Refused()
+    keeper.hold(lease)  # type: ignore[arg-type]
+    assert renewed.wait(10)
+    keeper.let_go(lease)  # type: ignore[arg-type]
 
 
 def test_a_lease_that_begins_late_is_renewed_in_time_and_one_that_has_ended_no_more(valkey: redis.Redis) -> None:
