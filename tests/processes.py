@@ -56,13 +56,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+_USUAL = {"result_cache": False, "escalate_undecidable": True}
+
+
 def environment(data_dir: Path, **settings: object) -> dict[str, str]:
     """The environment of a child: this one without any `REPLAY_*`, then the given settings, named as in `Settings`.
 
     The result cache is off unless it is asked for: many tests ask one claim over and over, and each is to be generated.
+    What no answer can decide is escalated all the same: most tests of the way to the large model do not care whether it
+    could answer.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REPLAY_")}
-    given = {f"REPLAY_{name.upper()}": str(value) for name, value in ({"result_cache": False} | settings).items()}
+    given = {f"REPLAY_{name.upper()}": str(value) for name, value in (_USUAL | settings).items()}
     return kept | {"REPLAY_DATA_DIR": str(data_dir), "PYTHONWARNINGS": "default"} | given
 
 

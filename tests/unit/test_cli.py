@@ -188,7 +188,7 @@ class OneBundle:
 
 def test_an_interrupted_escalation_leaves_the_local_attempt(settings: Settings) -> None:
     """Each attempt is evidence as soon as it has ended."""
-    engine = pipeline.Engine(OneBundle(), Interrupted(), PromptLimits())
+    engine = pipeline.Engine(OneBundle(), Interrupted(), PromptLimits(), ask_anyway=True)
     with pytest.raises(KeyboardInterrupt):
         audit_in_process(make_lines(1)[0], settings, engine)
     assert [row.state for row in EvidenceReader(settings.evidence_log).tail(9)] == [State.ESCALATED]
