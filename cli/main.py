@@ -8,10 +8,15 @@ import sys
 from importlib.metadata import version
 from typing import Annotated
 
-import typer
+try:
+    import typer
 
-from cli.lazy import Place, lazy
-from replay.errors import ConfigurationError, ReplayError
+    from cli.lazy import Place, lazy
+    from replay.errors import ConfigurationError, ReplayError
+except KeyboardInterrupt:
+    # Nobody else handles Ctrl-C yet.
+    print("stopped before anything was begun", file=sys.stderr)
+    sys.exit(130)
 
 # What `replay --help` lists, in its order. The sentences are those of the commands.
 PLACES = {
