@@ -85,8 +85,7 @@ def set_(
             "none.",
         )
     told = ", ".join(
-        f"{part.value} {_NOT_LIMITED if amount is None else _whole(amount)}"
-        for part, amount in amounts.items()
+        f"{part.value} {_NOT_LIMITED if amount is None else _whole(amount)}" for part, amount in amounts.items()
     )
     with connect(settings) as broker:
         acts.note(broker, settings, "lane.budget.set", lane.value, told)
