@@ -19,11 +19,12 @@ class FixedRetriever:
     def __init__(self) -> None:
         """Start at no calls."""
         self.calls = 0
+        self.bundle = make_bundle()
 
     def retrieve(self, task: ReplayTask) -> Bundle:
         """Return the bundle."""
         self.calls += 1
-        return make_bundle()
+        return self.bundle
 
 
 class ScriptedGenerator:
@@ -86,7 +87,7 @@ def undecidable() -> tuple[pipeline.Engine, FixedRetriever, ScriptedGenerator]:
     """An engine that retrieves lines of which none is about the task."""
     made, retriever, generator = engine(UNSURE)
     lines = tuple(line.model_copy(update={"text": "def close(self): ..."}) for line in make_bundle().lines)
-    retriever.retrieve = lambda _: make_bundle().model_copy(update={"lines": lines})  # type: ignore[method-assign]
+    retriever.bundle = make_bundle().model_copy(update={"lines": lines})
     return made, retriever, generator
 
 
