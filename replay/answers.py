@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from replay import values
+from replay import assertion, values
 from replay.contracts import Answer, Bundle, Check, Cite, Finding, ReplayTask, Ruling
 from replay.corpus.tokens import query_tokens
 from replay.statements import gives_alone, stated
@@ -66,7 +66,7 @@ def schema(task: ReplayTask, bundle: Bundle) -> dict[str, Any]:
 
 def _choices(task: ReplayTask, bundle: Bundle) -> list[dict[str, Any]]:
     """For each line that can decide: its id, the values that stand in it, and the values that the task claims."""
-    claimed = values.claimed(task.text)[:_MAX_CHOICES]
+    claimed = assertion.claimed(task.text)[:_MAX_CHOICES]
     choices = []
     about = query_tokens(task.text)
     for line in bundle.lines:

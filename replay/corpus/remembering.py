@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from replay import values
+from replay import assertion
 from replay.contracts import Hit, Record, RecordKind
 from replay.corpus.group import Group
 from replay.corpus.lines import MAX_LINE_CHARS, ScoredLine
@@ -64,7 +64,7 @@ def worked(record: Record) -> Worked | None:
 
 def subject(claim: str) -> frozenset[str]:
     """The tokens of a claim without the words of asking and without its values."""
-    said = " ".join(value.text for value in values.claimed(claim))
+    said = " ".join(value.text for value in assertion.claimed(claim))
     return query_tokens(claim) - tokens(said)
 
 

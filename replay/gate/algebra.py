@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import re
 
-from replay import values
+from replay import assertion, values
 from replay.contracts import Reason, Ruling
 from replay.corpus.tokens import query_tokens, tokens, words
 from replay.gate.alignment import align
@@ -72,7 +72,7 @@ def pass_is_shown(case: Case) -> list[Reason]:
                 )
             )
     # The words of a message that is not in quotes: "raises ValueError: the host is empty".
-    said = query_tokens(values.message(case.task.text))
+    said = query_tokens(assertion.message(case.task.text))
     if said and (missing := sorted(said - tokens("\n".join([*quoted, case.cited])))):
         reasons.append(
             Reason(
@@ -81,10 +81,10 @@ def pass_is_shown(case: Case) -> list[Reason]:
                 expectation=missing[0],
             )
         )
-    if values.raised(case.task.text) is not None:
+    if assertion.raised(case.task.text) is not None:
         # And of its condition: "raises KeyError if the key is present", where the line says that it is missing.
         shown_words = [word.lower() for word in words("\n".join(quoted))]
-        circumstance = case.task.text[len(values.before_message(case.task.text)) :]
+        circumstance = case.task.text[len(assertion.before_message(case.task.text)) :]
         turned = next(
             (
                 word
@@ -230,7 +230,7 @@ def fail_is_shown(case: Case) -> list[Reason]:
             continue
         expected, found = values.parse(finding.expected), values.parse(finding.found)
         alone = any(gives_alone(span.quote, found.text, expected, case.task.text) for span in case.spans(finding))
-        if not alone and _is_own_word(found, case.task.text, is_error=values.is_raised(expected, case.task.text)):
+        if not alone and _is_own_word(found, case.task.text, is_error=assertion.is_raised(expected, case.task.text)):
             reasons.append(
                 Reason(
                     rule="verdict.fail_by_own_word",
@@ -297,7 +297,7 @@ def _has_known_ancestors(quote: str, task: str) -> bool:
     if statement is None:
         return False
     bases = [base.strip().rpartition(".")[2] for base in quote[statement.end() :].partition(")")[0].split(",")]
-    return all(base in _ROOTS and values.caught(task) not in _ROOTS[base] for base in bases)
+    return all(base in _ROOTS and assertion.caught(task) not in _ROOTS[base] for base in bases)
 
 
 def _is_spelling(one: values.Value, other: values.Value) -> bool:

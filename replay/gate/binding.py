@@ -7,14 +7,14 @@ value, and names, definitions, classes and switches have to be the ones that the
 
 from __future__ import annotations
 
-import builtins
 import re
 from collections.abc import Collection
 
 from replay import values
 from replay.contracts import Finding, Reason, Ruling
-from replay.corpus.tokens import query_tokens, tokens
+from replay.corpus.tokens import tokens
 from replay.gate.case import Case, Span
+from replay.gate.derivation import CLASS, DERIVED
 from replay.gate.lexicon import canonical
 from replay.gate.standing import definitions, is_argument, is_conditional, is_example, is_later, is_test
 from replay.gate.subject import share, spells, subject_of
@@ -26,15 +26,8 @@ _LISTS = re.compile(
 _STRING = re.compile(r"""(['"])((?:(?!\1).)*)\1""")
 _PROSE_SPACES = 3
 _DEFAULT = re.compile(r"\bdefault|\bunless\b|\botherwise\b", re.IGNORECASE)
-_DERIVED = re.compile(r"\b(?:deriv(?:es?|ed)|subclass(?:es)?|inherits?|base class|extends)\b", re.IGNORECASE)
 _OPEN = re.compile(r"\w(?::\s*[^=,()]{1,80}\s)?=\s?None\s*[,)]")
 _RAISED = re.compile(r"\s*raise\s+(?:\w+\.)*(?P<name>\w+)")
-_CLASS = re.compile(r"\s*class\s+(?P<name>\w+)\s*\(")
-# What every error derives from, whatever stands in its own statement; and what asks for that statement alone.
-_OF_ALL = frozenset(["BaseException", "Exception", "object"])
-_KINDS_OF_ERROR = frozenset(["error", "exception", "warning"])
-_DIRECTLY = re.compile(r"\b(?:parent|direct(?:ly)?|immediate(?:ly)?|base(?: class)?|superclass)\b", re.IGNORECASE)
-_CATCHES = re.compile(r"\b(?:catch(?:es|ing)?|caught|handl(?:es?|ing)|except (?:clause|block)s?)\b", re.IGNORECASE)
 # Arguments by which a call says a value, of what stands elsewhere.
 _OF_THE_CALL = frozenset(["const", "default", "factory", "type", "value", "version"])
 # Parts of a name that turn its switch round.
@@ -132,7 +125,7 @@ def _rival(case: Case, subject: dict[str, float], finding: Finding, span: Span) 
         said = [value for value in stated(other.quote, expected, case.about) if value.kind != "none"]
         if other.quote == span.quote or not said or any(value.same(found) for value in said):
             continue
-        if _is_one_statement(other, span) or (_DERIVED.search(case.task.text) and not _CLASS.match(other.quote)):
+        if _is_one_statement(other, span) or (DERIVED.search(case.task.text) and not CLASS.match(other.quote)):
             continue
         if share(subject, other) > own + case.thresholds.rival_lead:
             return other.quote
@@ -162,7 +155,7 @@ def is_not_stated_elsewhere(case: Case) -> list[Reason]:
                     if other.quote != span.quote
                     and not _is_one_statement(other, span)
                     and not is_conditional(other)
-                    and (not _DERIVED.search(case.task.text) or _CLASS.match(other.quote))
+                    and (not DERIVED.search(case.task.text) or CLASS.match(other.quote))
                     and any(expected.same(value) for value in stated(other.quote, expected, case.about))
                     and share(subject, other) >= own - case.thresholds.rival_lead
                 ),
@@ -236,98 +229,6 @@ def _is_left_open(found: str, span: Span, about: Collection[str]) -> bool:
     if name == "__init__" and outer:
         name = outer[-1]
     return not {token for token in tokens(name) if "_" not in token} <= set(about)
-
-
-def derivation_is_read(case: Case) -> list[Reason]:
-    """A claim about what a class derives from is settled by a class that it names, and never against a root of all.
-
-    `class A(B)` says of A that it derives from B; of what B derives from it says nothing, so that "A derives from
-    Exception" is not refuted by it.
-    """
-    asked = case.task.text
-    base = values.base(asked)
-    if base is None or case.answer.verdict is Ruling.UNSURE:
-        return []
-    named = query_tokens(asked) - tokens(base)
-    reasons = []
-    for span in (span for finding in case.answer.findings for span in case.spans(finding)):
-        statement = _CLASS.match(span.quote)
-        if statement is None:
-            continue
-        own = {part for part in tokens(statement["name"]) if "_" not in part and part != statement["name"].lower()}
-        told = (own or tokens(statement["name"])) - _KINDS_OF_ERROR
-        if told and not told & named:
-            message = f"the claim does not speak of {statement['name']}"
-        elif case.answer.verdict is Ruling.FAIL and not _DIRECTLY.search(asked) and _leads_to(base, span.quote):
-            message = f"what derives from another class may well derive from {base} in the end"
-        else:
-            continue
-        reasons.append(Reason(rule="binding.other_class", message=message, span=span.quote, expectation=base))
-    return reasons
-
-
-def _leads_to(base: str, statement: str) -> bool:
-    """May a class with this statement derive from a base that is not named there, as far as Python itself tells?"""
-    parents = [getattr(builtins, name, None) for name in re.findall(r"\w+", statement)]
-    return base in _OF_ALL or any(
-        isinstance(parent, type) and base in [ancestor.__name__ for ancestor in parent.__mro__] for parent in parents
-    )
-
-
-def class_is_the_named(case: Case) -> list[Reason]:
-    """A claim about a class is settled by the statement of that class, and the value is one of its bases."""
-    reasons = []
-    asked = case.task.text
-    catches = _CATCHES.search(asked) and not _DERIVED.search(asked) and values.caught(asked) is None
-    for finding in case.answer.findings:
-        if not finding.found or not finding.expected:
-            continue
-        expected = values.parse(finding.expected)
-        subjects = [name for name in case.named if name.kind == "word" and not name.same(expected)]
-        for span in case.spans(finding):
-            statement = _CLASS.match(span.quote)
-            if statement is not None and catches:
-                reasons.append(
-                    Reason(
-                        rule="binding.other_class",
-                        message="which of the two errors is caught with the other is not read out of this claim",
-                        span=span.quote,
-                    )
-                )
-                continue
-            if statement is not None and values.parse(finding.found).same(values.word(statement["name"])):
-                reasons.append(
-                    Reason(
-                        rule="binding.other_class",
-                        message=f"the cited line says what {statement['name']} is, and not that it is itself",
-                        span=span.quote,
-                    )
-                )
-                continue
-            if values.shape(expected.text) != "camel" or (statement is not None and not subjects):
-                continue
-            if statement is None:
-                if _DERIVED.search(case.task.text):
-                    reasons.append(
-                        Reason(
-                            rule="binding.other_class",
-                            message="what a class derives from is said by its own statement",
-                            span=span.quote,
-                            expectation="class",
-                        )
-                    )
-                continue
-            defined = values.word(statement["name"])
-            if not any(defined.same(name) for name in subjects):
-                reasons.append(
-                    Reason(
-                        rule="binding.other_class",
-                        message=f"the cited line says what {statement['name']} is",
-                        span=span.quote,
-                        expectation=subjects[0].text,
-                    )
-                )
-    return reasons
 
 
 def switch_is_not_turned_round(case: Case) -> list[Reason]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
-from replay import values
+from replay import assertion, values
 from replay.contracts import Answer, Bundle, Cite, EvidenceLine, Finding, Record, ReplayTask
 from replay.corpus.tokens import forms, query_tokens, words
 from replay.gate.comparison import Comparison, compare, is_verbatim
@@ -110,11 +110,11 @@ class Case:
     def asked_definitions(self) -> frozenset[str]:
         """Capitalised names of the task in which a shown line is defined, lower-cased: `Queue` in "a kombu Queue"."""
         # A message that a claim quotes names nothing in which its line would have to be defined.
-        text = values.before_message(self.task.text) if values.raised(self.task.text) else self.task.text
+        text = assertion.before_message(self.task.text) if assertion.raised(self.task.text) else self.task.text
         named = frozenset(name.lower() for name in _CAPITALISED.findall(text))
         packages = {record.origin.partition(" ")[0].lower() for record in self.records.values()}
         defined = frozenset().union(*(definitions(self.shown(line)) for line in self.bundle.lines))
-        claimed = " ".join(value.text for value in values.claimed(self.task.text)).lower()
+        claimed = " ".join(value.text for value in assertion.claimed(self.task.text)).lower()
         return frozenset(name for name in (named & defined) - packages if name not in claimed)
 
     def shown(self, line: EvidenceLine) -> Span:

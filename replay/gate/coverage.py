@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replay import values
+from replay import assertion, values
 from replay.contracts import Reason, Ruling
 from replay.gate.case import Case
 
@@ -31,7 +31,7 @@ def answers_every_subject(case: Case) -> list[Reason]:
     """Each thing that the task names is spoken of by a finding that cites a record about it, or that names it."""
     if case.answer.verdict is Ruling.UNSURE or not any(finding.claim.strip() for finding in case.answer.findings):
         return []  # findings of values have rules of their own for what the task names
-    excused = values.claimed(case.task.text) if case.answer.verdict is Ruling.FAIL else ()
+    excused = assertion.claimed(case.task.text) if case.answer.verdict is Ruling.FAIL else ()
     return [
         Reason(
             rule="coverage.subject", message=f"nothing is said of {name.text!r}", span=name.text, expectation=name.text

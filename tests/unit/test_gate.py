@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replay import values
+from replay import assertion
 from replay.contracts import Answer, Check, Cite, Finding, Ruling
 from replay.gate import GATE_VERSION, judge, judge_answer
 from tests.factories import SOURCE, UNSURE, make_bundle, make_generation, make_reply, make_task
@@ -242,8 +242,8 @@ def test_a_bare_number_is_milliseconds_only_where_it_says_so(claim: str, line: s
 
 def test_a_claim_without_any_value_offers_nothing_to_compare() -> None:
     """Words of the subject are not taken for what the claim says of it."""
-    assert values.claimed("Verify that the worker acknowledges tasks late.") == ()
-    assert [v.text for v in values.claimed("Verify that the default serializer is pickle.")] == ["pickle"]
+    assert assertion.claimed("Verify that the worker acknowledges tasks late.") == ()
+    assert [v.text for v in assertion.claimed("Verify that the default serializer is pickle.")] == ["pickle"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from replay import values
+from replay import assertion
 from replay.answers import schema
 from replay.contracts import Ruling
 from replay.gate import judge
@@ -138,4 +138,4 @@ def test_a_name_is_made_of_its_own_table_and_key(claim: str, source: str, decide
 
 def test_catches_it_names_no_class() -> None:
     """The name of a class begins with a capital."""
-    assert values.caught("whoever catches it also catches more") is None
+    assert assertion.caught("whoever catches it also catches more") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replay import values
+from replay import assertion, values
 from replay.gate.spans import Span
 from replay.statements import stated
 from tests.pointing import rules, shown, source
@@ -119,7 +119,7 @@ def test_a_line_says_by_its_form_what_it_is() -> None:
 )
 def test_what_is_raised_is_what_is_claimed(claim: str, value: str) -> None:
     """Numbers and names of a message are no values of the claim; without an error they are."""
-    assert [said.text for said in values.claimed(claim)] == [value]
+    assert [said.text for said in assertion.claimed(claim)] == [value]
 
 
 def test_a_line_that_says_both_states_neither() -> None:

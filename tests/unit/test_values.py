@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from replay import values
+from replay import assertion, values
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_claim_commits_itself_to_its_numbers_quotes_and_identifiers() -> None:
 )
 def test_the_name_of_a_subject_is_not_the_value_that_is_claimed(claim: str, expected: list[str]) -> None:
     """Of several quoted words the one that the claim says of the other is its value; versions are values."""
-    assert [value.text for value in values.claimed(claim)] == expected
+    assert [value.text for value in assertion.claimed(claim)] == expected
 
 
 def test_a_part_of_a_longer_word_does_not_stand_in_a_text() -> None:
@@ -106,12 +106,12 @@ def test_a_part_of_a_longer_word_does_not_stand_in_a_text() -> None:
 )
 def test_what_a_claim_asserts_is_read_in_many_wordings(claim: str, value: str) -> None:
     """Derivation, except clauses, "at", "as on", formats and quoted names with figures; nothing else is claimed."""
-    assert [one.text for one in values.claimed(claim)] == [value]
+    assert [one.text for one in assertion.claimed(claim)] == [value]
 
 
 def test_a_redis_client_is_no_class_that_something_derives_from() -> None:
     """Where the sentence goes on behind "is a Name", the name tells what kind of thing is meant."""
-    assert values.base("Verify that the default of the pool is a Redis client with 4 sockets.") is None
+    assert assertion.base("Verify that the default of the pool is a Redis client with 4 sockets.") is None
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_a_redis_client_is_no_class_that_something_derives_from() -> None:
 )
 def test_what_stands_beside_a_value_does_not_take_its_place(claim: str, value: str) -> None:
     """A class that is mentioned, a moment, and words that are idle elsewhere."""
-    assert [one.text for one in values.claimed(claim)] == [value]
+    assert [one.text for one in assertion.claimed(claim)] == [value]
 
 
 def test_a_moment_is_no_value() -> None:
     """When something is set is not what it is set to."""
-    assert values.claimed("The loop policy is set at startup.") == ()
+    assert assertion.claimed("The loop policy is set at startup.") == ()
 
 
 @pytest.mark.parametrize("piece", ["-", ".-", "a-", "`", "`a", "at ", "of ", "is a A"])
@@ -143,6 +143,6 @@ def test_a_claim_of_signs_is_read_in_linear_time(piece: str) -> None:
     for size in (5_000, 50_000):
         text = piece * (size // len(piece))
         started = time.process_time()
-        values.claimed(text)
+        assertion.claimed(text)
         took.append(time.process_time() - started)
     assert took[1] < 40 * max(took[0], 0.001)
