@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replay import values
+from replay import assertion, values
 from replay.contracts import Finding, Reason
 from replay.gate.case import Case
 from replay.statements import stated
@@ -36,7 +36,10 @@ def _states(quote: str, value: values.Value, finding: Finding, case: Case) -> bo
 
 
 def expected_is_asked(case: Case) -> list[Reason]:
-    """The value that a finding says was claimed stands in the task; where the task has literals, it is one of them."""
+    """The value that a finding says was claimed stands in the task; where the task has literals, it is one of them.
+
+    Of an answer that only points it is what the task claims: a word of its subject is no value to be refuted.
+    """
     reasons = []
     claimed = values.asserted(case.task.text)
     for finding in case.answer.findings:
@@ -47,6 +50,9 @@ def expected_is_asked(case: Case) -> list[Reason]:
         numbers = [literal for literal in claimed if literal.kind != "word"]
         if numbers and value.kind != "word":
             asked = any(value.same(literal) for literal in numbers)
+        if not finding.claim.strip():
+            # An answer that only points. The schema offers just these; where none holds the model, no other counts.
+            asked = asked and any(value.same(one) for one in assertion.claimed(case.task.text))
         if not asked:
             reasons.append(
                 Reason(

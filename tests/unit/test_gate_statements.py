@@ -261,3 +261,12 @@ def test_a_not_within_the_name_of_a_setting_does_not_confirm_a_denial() -> None:
     """`do_not_retry = 5` does not say that something is "not retried 5 times"."""
     bundle = shown(source("class Pool:\n    do_not_retry = 5", "net.pool.Pool"))
     assert "verdict.relation" in rules("Pool in net does not retry 5 times.", bundle, "L2", "5", "5")
+
+
+@pytest.mark.parametrize("expected", ["pool", "net"])
+def test_a_word_of_the_subject_is_not_what_the_claim_asserts(expected: str) -> None:
+    """A model that no schema holds cannot refute a true claim by naming a word of it as the value that was claimed."""
+    bundle = shown(source("class Pool:\n    label = 'event loop'", "net.pool.Pool"))
+    task = "Verify that the label of the pool in net is 'event loop'."
+    assert "literals.expected_not_asked" in rules(task, bundle, "L2", "event loop", expected)
+    assert rules(task, bundle, "L2", "event loop", "event loop") == set()
