@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from cli.output import console
+from cli.output.files import opened
 from cli.output.reading_bar import ReadingBar
 from cli.output.results import GoldOption
-from cli.output.whole_file import opened
 from producer import manifest
 from producer.gold import read_gold
 from producer.report.gathering import report as gather

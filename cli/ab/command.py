@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from cli.ab.runs import Audited
 from cli.ab.study import Study, put_together
 from cli.ab.table import as_markdown, print_study, seen_from
 from cli.output import console
+from cli.output.files import put
 from cli.output.results import GoldOption, find_gold
 from cli.submit.command import report_errors
 from producer import intake
@@ -79,9 +80,9 @@ def ab(
     # What cannot be written is told before the model's work, not after it.
     if plot is not None:
         arms_plot.check(plot)
-        _write(plot, "", "a")
+        put(plot, "", "a")
     if markdown is not None:
-        _write(markdown, "", "a")
+        put(markdown, "", "a")
     audited, is_whole = _audit(lines, chosen, settings, in_flight or settings.local_slots, again=again)
     study = put_together(lines, chosen, audited, known, settings, tasks=taken.source)
     _tell(study, (len(lines) if len(lines) <= _FEW else 0) if show is None else show, as_json=as_json)
@@ -93,7 +94,7 @@ def ab(
         arms_plot.plot(study.comparison, study.conditions, plot)
     if markdown is not None:
         image = None if plot is None else seen_from(markdown, plot)
-        _write(markdown, as_markdown(study, _IN_DOCUMENT if show is None else show, image))
+        put(markdown, as_markdown(study, _IN_DOCUMENT if show is None else show, image))
     if taken.errors or study.failed:
         raise typer.Exit(1)
 
@@ -150,13 +151,3 @@ def _known(gold: Path | None, lines: tuple[TaskLine, ...]) -> dict[str, KnownAns
     if without:
         console.note(f"{gold} knows nothing of {without} of the {len(lines)} tasks; they are in no share of it")
     return known
-
-
-def _write(path: Path, text: str, mode: Literal["w", "a"] = "w") -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as target:
-            target.write(text)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}.", hint="Name a file in a folder that this user can write."
-        ) from error

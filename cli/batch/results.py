@@ -14,9 +14,9 @@ from typing import Annotated
 import typer
 
 from cli.output import console
+from cli.output.files import opened
 from cli.output.reading_bar import ReadingBar
 from cli.output.results import GoldOption, print_rows
-from cli.output.whole_file import opened
 from evidence.reader import EvidenceReader
 from producer import manifest
 from producer.results import WAITING, Result

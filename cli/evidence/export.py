@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli.output import console, whole_file
+from cli.output import console, files
 from cli.output.reading_bar import ReadingBar
 from evidence import export as forms
 from evidence.format import Line
@@ -59,7 +59,7 @@ def export(
     last = EvidenceReader(path).tail(1)
     with (
         ReadingBar("exporting", last[0].seq if last else None, streaming=output is None) as bar,
-        whole_file.opened(output) as out,
+        files.opened(output) as out,
     ):
         count = _WRITERS[form](_shown(forms.lines(path, chosen), bar), out)
     if output is not None:

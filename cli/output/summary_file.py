@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from replay.errors import InputError
+from cli.output.files import put
 
 Option = Annotated[
     Path | None, typer.Option("--summary-json", metavar="FILE", help="Also write the counts to this file.")
@@ -22,7 +22,7 @@ def check(path: Path | None) -> None:
         InputError: It cannot be written.
     """
     if path is not None:
-        _write(path, "", "a")
+        put(path, "", "a")
 
 
 def write(path: Path | None, counts: Any) -> None:
@@ -32,14 +32,4 @@ def write(path: Path | None, counts: Any) -> None:
         InputError: It cannot be written.
     """
     if path is not None:
-        _write(path, json.dumps(counts, ensure_ascii=False, indent=2) + "\n", "w")
-
-
-def _write(path: Path, text: str, mode: Literal["w", "a"]) -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as target:
-            target.write(text)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}.", hint="Name a file in a folder that this user can write."
-        ) from error
+        put(path, json.dumps(counts, ensure_ascii=False, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Where a command writes what it makes: standard output, or a file that is there when it is whole."""
+"""Where a command writes what it makes: standard output, or a file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from replay.errors import InputError
 
@@ -35,3 +35,18 @@ def opened(output: Path | None) -> Iterator[IO[bytes]]:
         ) from error
     finally:
         partly.unlink(missing_ok=True)
+
+
+def put(path: Path, text: str, mode: Literal["w", "a"] = "w") -> None:
+    """Write a text to a file at once; nothing, with `a`, proves before the work that it can be written.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    try:
+        with path.open(mode, encoding="utf-8") as target:
+            target.write(text)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}.", hint="Name a file in a folder that this user can write."
+        ) from error
